@@ -86,7 +86,7 @@ def run_chapter(
     at = {'index': 0, 'since': began}
     with tempfile.TemporaryDirectory(prefix=f'{name}-', ignore_cleanup_errors=True) as folder:
         kept = Path(folder)/'results.jsonl'; (Path(folder)/'run').mkdir()
-        client = NotebookClient(nb, timeout=None, kernel_name='python3', skip_cells_with_tag=_SKIP, resources={'metadata': {'path': str(Path(folder)/'run')}})
+        client = NotebookClient(nb, timeout=None, kernel_name='python3', extra_arguments=['--log-level=40'], skip_cells_with_tag=_SKIP, resources={'metadata': {'path': str(Path(folder)/'run')}})
         def starts(cell, cell_index):
             at.update(index=cell_index, since=time.monotonic())
             if cell.cell_type=='code' and not watch:
@@ -116,7 +116,7 @@ def _finish_rows(name, nb, rows, failure, seconds, peak_mb):
     limit = nb.metadata.get('practicaldl', {}).get('memory_mb')
     if limit and which=='sample':
         rows.append(dict(chapter=name, metric='peak memory (MB)', value=round(peak_mb), bar=bar_text(at_most=limit), passed=peak_mb<=limit, edition=which))
-    if failure or not rows: rows.append(dict(chapter=name, metric='runs to the end', value=0.0, bar='>= 1', passed=False, edition=which))
+    if failure or not rows: rows.append(dict(chapter=name, metric='runs to the end', value=float(not failure), bar='>= 1', passed=not failure, edition=which))
     for row in rows: row.update(chapter=name, seconds=round(seconds, 1), peak_mb=round(peak_mb))
     return rows
 

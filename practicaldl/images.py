@@ -164,7 +164,7 @@ def search_images(
     for name in providers:
         try: found = _bounded(PROVIDERS[name], term, max_images, patience)
         except _Unhelpful as e: refused.append(f'{name}: {e}'); continue
-        print(f"'{term}': {len(found)} pictures from {name}" + (f" ({'; '.join(refused)})" if refused else '') + '.')
+        print(f"'{term}': {len(found)} picture{'s' if len(found)>1 else ''} from {name}" + (f" ({'; '.join(refused)})" if refused else '') + '.')
         return L(found)
     raise PictureError(f"No pictures of '{term}' ({'; '.join(refused)}). Try another word, wait a few minutes, or use your own folder of pictures.")
 

@@ -1,0 +1,49 @@
+# Linux and macOS. On Windows: see "Without make" in README.md.
+PYTHON ?= python3
+BIN := .venv/bin
+CHAPTERS ?=
+READY := .venv/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lab data doctor refresh clean
+
+help:
+	@echo "make run      run every chapter and print what it measured (CHAPTERS=\"01_bird\" runs one)"
+	@echo "make test     check that nbs/ and practicaldl/ agree, run every notebook as a test, then pytest"
+	@echo "make lab      open the chapters in JupyterLab"
+	@echo "make data     fetch the data sets and weights, for use offline"
+	@echo "make doctor   say what this machine has and what is missing"
+	@echo "make refresh  for authors: run chapters and keep their outputs"
+	@echo "make clean    remove results, caches of Python and .venv (fetched data stays)"
+
+# The environment is made once, and again only when one of these files changes.
+$(READY): constraints.txt settings.ini setup.py pyproject.toml
+	@$(PYTHON) -c "import sys; sys.exit(0 if sys.version_info >= (3, 10) else 'practicaldl needs Python 3.10 or newer, and $(PYTHON) is %d.%d. Name a newer one: make run PYTHON=python3.11' % sys.version_info[:2])"
+	@echo "Making .venv from constraints.txt: a few minutes and about 2.5 GB, once."
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install -q -q --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@touch $@
+
+run: $(READY)
+	@$(BIN)/practicaldl run $(CHAPTERS)
+
+test: $(READY)
+	@$(BIN)/python tests/check_sync.py
+	@PRACTICALDL_EDITION=sample $(BIN)/nbdev_test --n_workers 1 --timing
+	@PRACTICALDL_EDITION=sample $(BIN)/python -m pytest
+
+lab: $(READY)
+	@$(BIN)/jupyter lab --notebook-dir=nbs
+
+data: $(READY)
+	@$(BIN)/practicaldl data
+
+doctor: $(READY)
+	@$(BIN)/practicaldl doctor
+
+refresh: $(READY)
+	@$(BIN)/practicaldl refresh $(CHAPTERS)
+
+clean:
+	rm -rf .venv build dist *.egg-info results nbs/work .pytest_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
