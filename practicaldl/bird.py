@@ -34,10 +34,10 @@ def train_classifier(
     seed:int=42       # of the split
 ):                    # a fastai Learner; the body of its model is frozen
     "Train a classifier on a folder of pictures by transfer learning, 20 % held back for validation."
-    from fastai.vision.all import (CategoryBlock, DataBlock, ImageBlock, RandomSplitter, Resize, error_rate, get_image_files, parent_label,
-                                   vision_learner)
+    from fastai.vision.all import CategoryBlock, DataBlock, ImageBlock, RandomSplitter, Resize, error_rate, parent_label, vision_learner
+    from practicaldl.images import picture_files
     from practicaldl.models import vision_arch
-    block = DataBlock(blocks=(ImageBlock, CategoryBlock), get_items=get_image_files, get_y=parent_label,
+    block = DataBlock(blocks=(ImageBlock, CategoryBlock), get_items=picture_files, get_y=parent_label,
                       splitter=RandomSplitter(valid_pct=0.2, seed=seed), item_tfms=[Resize(sz, method='squish')])
     learn = vision_learner(block.dataloaders(folder, bs=bs), vision_arch(), metrics=error_rate)
     learn.fit_one_cycle(epochs, 2e-3)

@@ -49,8 +49,9 @@ class _Watch:
     def look(self):
         import psutil
         try:
-            info = self.process.memory_info()
-            peak = getattr(info, 'peak_wset', info.rss)   # Windows keeps the peak
+            # In a virtual environment of Windows, python.exe only starts the real one: the larger of the family is the kernel.
+            family = [self.process, *self.process.children()] if os.name=='nt' else [self.process]
+            peak = max(getattr(i, 'peak_wset', i.rss) for i in (p.memory_info() for p in family))   # Windows keeps the peak
             status = Path(f'/proc/{self.process.pid}/status')   # so does Linux
             if status.exists():
                 kept = re.search(r'VmHWM:\s+(\d+) kB', status.read_text())
@@ -80,7 +81,10 @@ def run_chapter(
     import nbformat
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, DeadKernelError
-    name, nb = path.stem, nbformat.read(path, as_version=4)
+    name = path.stem
+    try: nb = nbformat.read(path, as_version=4)
+    except Exception as e:   # nbformat lets through whatever the file makes its parser raise
+        raise CourseError(f'{path} is not a notebook ({type(e).__name__}). Get it again, or restore it with git.') from None
     _skip_uneval(nb)
     total, began, failure, watch, done = len(nb.cells), time.monotonic(), '', [], threading.Event()
     at = {'index': 0, 'since': began}
@@ -96,7 +100,8 @@ def run_chapter(
             watch[0].look()
             say(f"{name}  {cell_index+1:>3}/{total}  {time.monotonic()-at['since']:6.1f} s  {_first_line(cell.source)}")
         client.on_cell_start, client.on_cell_executed = starts, ends
-        env = {**os.environ, 'PRACTICALDL_RESULTS': str(kept)}
+        # The kernel works in another folder, where a relative cache path would mean another place.
+        env = {**os.environ, 'PRACTICALDL_RESULTS': str(kept), 'PRACTICALDL_CACHE': str(data.cache_dir())}
         try: client.execute(env=env)
         except CellExecutionError as e: failure = f'{e.ename}: {e.evalue}'
         except DeadKernelError: failure = 'the kernel died; most likely the memory was not enough'
@@ -113,7 +118,7 @@ def _keep_looking(watch, done):
 def _finish_rows(name, nb, rows, failure, seconds, peak_mb):
     "Add the time, the memory and what went wrong to the rows that the chapter recorded."
     which = rows[0]['edition'] if rows else data.wanted_edition()
-    limit = nb.metadata.get('practicaldl', {}).get('memory_mb')
+    limit = nb.metadata.get('practicaldl', {}).get('memory_mb') if nb else None
     if limit and which=='sample':
         rows.append(dict(chapter=name, metric='peak memory (MB)', value=round(peak_mb), bar=bar_text(at_most=limit), passed=peak_mb<=limit, edition=which))
     if failure or not rows: rows.append(dict(chapter=name, metric='runs to the end', value=float(not failure), bar='>= 1', passed=not failure, edition=which))
@@ -121,12 +126,17 @@ def _finish_rows(name, nb, rows, failure, seconds, peak_mb):
     return rows
 
 # %% ../nbs/lib/cli.ipynb #e973a019
+def _number(value):
+    "A measured value for people; None stands for one that is not a number."
+    if value is None: return 'not a number'
+    return f'{value:.4g}' if abs(value)<1e4 else f'{value:,.0f}'
+
 def table(
     rows:list  # of results
 ) -> str:      # lines of equal width
     "The results as a table in plain text."
     head = ('chapter', 'measured', 'value', 'bar', 'passed', 'seconds', 'peak MB')
-    body = [(r['chapter'], r['metric'], f"{r['value']:.4g}" if abs(r['value'])<1e4 else f"{r['value']:,.0f}", r['bar'] or '', 'yes' if r['passed'] else 'NO',
+    body = [(r['chapter'], r['metric'], _number(r['value']), r['bar'] or '', 'yes' if r['passed'] else 'NO',
              f"{r['seconds']:.1f}", f"{r['peak_mb']:,}") for r in rows]
     wide = [max(len(row[i]) for row in [head, *body]) for i in range(len(head))]
     line = lambda row: '  '.join(v.ljust(w) if i in (0, 1, 3, 4) else v.rjust(w) for i, (v, w) in enumerate(zip(row, wide))).rstrip()
@@ -153,18 +163,20 @@ def run(args) -> int:
     chapters = find_chapters(folder, args.chapters)
     if args.edition: os.environ['PRACTICALDL_EDITION'] = args.edition
     data.wanted_edition()
-    out = Path(args.out); out.mkdir(parents=True, exist_ok=True)
+    out = Path(args.out)
+    try: out.mkdir(parents=True, exist_ok=True)
+    except OSError as e: raise CourseError(f'{out} cannot be used for the results ({e.strerror}). Name another folder with --out.') from None
     changed = [o for o in uncommitted(folder) if o.endswith('.ipynb')]
     if changed: print(f"Note: {', '.join(changed)} differ from the last commit; the results are for the files as they are now.")
     rows, failures = [], []
     for path in chapters:
         try: found, failure = run_chapter(path, out)
-        except OSError as e: found, failure = [], f'{path.stem}: {e}'
+        except (CourseError, OSError) as e: found, failure = _finish_rows(path.stem, None, [], str(e), 0.0, 0.0), f'{path.stem}: {e}'
         rows += found
         if failure: failures.append(failure)
         _write_json(out/'results.json', rows)
     print('\n'+table(rows)+f"\n\nResults: {out/'results.json'}. Executed notebooks: {out}{os.sep}.")
-    missed = [f"{r['chapter']}: {r['metric']} is {r['value']:.4g}, the bar is {r['bar']}" for r in rows if not r['passed'] and r['metric']!='runs to the end']
+    missed = [f"{r['chapter']}: {r['metric']} is {_number(r['value'])}, the bar is {r['bar']}" for r in rows if not r['passed'] and r['metric']!='runs to the end']
     explained = {m for m in missed for f in failures if f.startswith(m.split(':')[0]+',') and m.split(': ')[1].split(' is ')[0] in f}
     for line in [*failures, *(m for m in missed if m not in explained)]: print(f'FAILED {line}', file=sys.stderr)
     return 1 if failures or missed else 0
@@ -213,15 +225,16 @@ def doctor(args) -> int:
 def refresh(args) -> int:
     "Run chapters on the sample edition and write the outputs back into the notebooks."
     import shutil
+    try: from nbdev.clean import nbdev_clean
+    except ImportError: raise CourseError("nbdev is missing, which cleans the notebooks. Run: pip install -e '.[dev]'") from None
     os.environ['PRACTICALDL_EDITION'] = 'sample'
-    os.environ['COLUMNS'] = '120'
     folder, failures = chapter_folder(args.folder), []
     with tempfile.TemporaryDirectory() as d:
         for path in find_chapters(folder, args.chapters):
             rows, failure = run_chapter(path, Path(d))
             if failure: failures.append(failure); continue
             shutil.copyfile(Path(d)/path.name, path)
-            subprocess.run([sys.executable, '-c', 'from nbdev.clean import nbdev_clean; nbdev_clean()', '--fname', str(path)], check=True)
+            nbdev_clean(str(path))
     for line in failures: print(f'FAILED {line}', file=sys.stderr)
     return 1 if failures else 0
 

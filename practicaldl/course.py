@@ -6,10 +6,10 @@
 __all__ = ['DEVICES', 'start', 'pick', 'work_folder', 'bar_text', 'record']
 
 # %% ../nbs/lib/course.ipynb #84d47d13
-import json, os, shutil, sys
+import json, math, os, shutil
 from pathlib import Path
 from . import __version__
-from .data import cache_dir, dataset, edition, has_gpu, settle, wanted_edition
+from .data import dataset, edition, has_gpu, settle, wanted_edition
 from .errors import BarMissed, CourseError, DataError
 
 # %% ../nbs/lib/course.ipynb #bd9771b4
@@ -49,7 +49,7 @@ def start(
     if not gpu: defaults.cpus = 0   # data is loaded in this process: no worker processes to start, and the same on every system
     set_seed(seed, reproducible=True)
     _state['chapter'] = chapter
-    place = torch.cuda.get_device_name() if gpu else f'processor, {torch.get_num_threads()} threads'
+    place = torch.cuda.get_device_name() if gpu else f"processor, {torch.get_num_threads()} thread{'s' if torch.get_num_threads()>1 else ''}"
     print(f'practicaldl {__version__} · {chapter} · {chosen} edition ({why}) · {place} · seed {seed}')
 
 # %% ../nbs/lib/course.ipynb #c0897991
@@ -92,7 +92,7 @@ def record(
     "Keep a measured value and check it against its bar; raises `BarMissed`."
     value, bar = float(value), bar_text(at_least, at_most)
     passed = (at_least is None or value>=at_least) and (at_most is None or value<=at_most)   # False for nan as well
-    row = dict(chapter=_state['chapter'], metric=name, value=round(value, 6), bar=bar, passed=passed, edition=edition())
+    row = dict(chapter=_state['chapter'], metric=name, value=float(f'{value:.6g}') if math.isfinite(value) else None, bar=bar, passed=passed, edition=edition())
     target = os.environ.get('PRACTICALDL_RESULTS')
     if target:
         with open(target, 'a', encoding='utf-8') as f: f.write(json.dumps(row)+'\n')

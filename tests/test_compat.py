@@ -1,0 +1,103 @@
+"""The torchvision cure, both ways: where the compiled part does not load, and where it does."""
+import shutil, subprocess, sys, textwrap
+import importlib.machinery
+
+import pytest
+
+STAND_IN = '''
+import torch
+@torch.library.register_fake("torchvision::nms")
+def fake(dets, scores, iou_threshold): return dets
+@torch.library.register_fake("torchvision::qnms")
+def fake_q(dets, scores, iou_threshold): return dets
+imported = True
+'''
+
+@pytest.fixture
+def torchvision(tmp_path):
+    "A package named torchvision that does on import what the real one does: it expects its operators to exist."
+    folder = tmp_path/'site'/'torchvision'; folder.mkdir(parents=True)
+    (folder/'__init__.py').write_text(STAND_IN)
+    return folder
+
+def python(code, folder):
+    "Run code in a fresh Python that finds the stand-in first; returns exit status, output and errors."
+    code = f'import sys; sys.path.insert(0, {str(folder.parent)!r})\n' + textwrap.dedent(code)
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, cwd=folder.parent)
+    return done.returncode, done.stdout, done.stderr
+
+def loadable(folder):
+    "A compiled library that any process can load, under the name of torchvision's."
+    import _ctypes, _bisect
+    found = next((m.__file__ for m in (_bisect, _ctypes) if getattr(m, '__file__', None)), None)
+    if found is None: pytest.skip('this Python has no compiled module in a file of its own')
+    shutil.copyfile(found, folder/f'_C{importlib.machinery.EXTENSION_SUFFIXES[0]}')
+
+
+def test_without_us_it_dies(torchvision):
+    rc, out, err = python('import torchvision', torchvision)
+    assert rc!=0 and 'torchvision::nms does not exist' in err
+
+def test_with_us_it_imports_and_a_question_alone_triggers_nothing(torchvision):
+    "transformers asks whether torchvision is there; torch is loaded and the operators are declared only when it is imported."
+    rc, out, err = python('''
+        import practicaldl, importlib.util
+        from practicaldl import compat
+        assert importlib.util.find_spec('torchvision').origin.endswith('__init__.py')
+        assert 'torch' not in sys.modules and compat._declared==[]
+        import torchvision
+        assert torchvision.imported and len(compat._declared)==1
+        import torch, gc; gc.collect()
+        assert torch.ops.torchvision.nms and torch.ops.torchvision.qnms
+        assert compat.cure_torchvision(compat.Path(torchvision.__file__).parent)==[]
+        print('fine')''', torchvision)
+    assert rc==0 and out=='fine\n', err
+
+def test_a_compiled_part_that_does_not_load_is_cured(torchvision):
+    "The file is there, made for another torch."
+    for suffix in importlib.machinery.EXTENSION_SUFFIXES: (torchvision/f'_C{suffix}').write_bytes(b'not a library')
+    rc, out, err = python("import practicaldl, torchvision; print(len(practicaldl.compat._declared))", torchvision)
+    assert rc==0 and out=='1\n', err
+
+def test_where_the_compiled_part_loads_nothing_is_done(torchvision):
+    (torchvision/'__init__.py').write_text('imported = True\n')
+    loadable(torchvision)
+    rc, out, err = python('''
+        import practicaldl, torchvision
+        from practicaldl import compat
+        folder = compat.Path(torchvision.__file__).parent
+        assert torchvision.imported and compat.real_operators_load(folder)
+        assert compat.cure_torchvision(folder)==[] and compat._declared==[]
+        import torch
+        assert not hasattr(torch.ops.torchvision, 'nms')
+        print('fine')''', torchvision)
+    assert rc==0 and out=='fine\n', err
+
+def test_importing_the_package_is_light(tmp_path):
+    "Neither torch nor fastai, nor anything else that takes time, and the hook is set once."
+    rc, out, err = python('''
+        import practicaldl, importlib
+        importlib.reload(practicaldl)
+        heavy = [o for o in ('torch', 'torchvision', 'fastai', 'fastcore', 'numpy', 'pandas', 'transformers', 'PIL', 'matplotlib') if o in sys.modules]
+        hooks = [o for o in sys.meta_path if type(o).__name__=='_TorchvisionFinder']
+        print(heavy, len(hooks), practicaldl.compat.install_hook())
+        import practicaldl.data, practicaldl.course, practicaldl.images, practicaldl.models, practicaldl.cli
+        print([o for o in ('torch', 'fastai', 'numpy') if o in sys.modules])''', tmp_path/'x')
+    assert rc==0 and out=='[] 1 False\n[]\n', err
+
+def test_no_torchvision_at_all_is_an_ordinary_import_error(tmp_path):
+    rc, out, err = python('''
+        import practicaldl
+        sys.path[:] = [p for p in sys.path if 'site-packages' not in p and 'dist-packages' not in p]
+        try: import torchvision
+        except ModuleNotFoundError as e: print(e)''', tmp_path/'x')
+    assert rc==0 and out=="No module named 'torchvision'\n", err
+
+def test_the_real_torchvision_and_fastai(tmp_path):
+    "What a chapter does: import us, then everything."
+    rc, out, err = python('''
+        import practicaldl, torchvision
+        from fastai.vision.all import vision_learner, resnet18, ImageDataLoaders
+        from torchvision.ops import nms
+        print(callable(vision_learner))''', tmp_path/'x')
+    assert rc==0 and out=='True\n', err
