@@ -105,6 +105,9 @@ def run_chapter(
         try: client.execute(env=env)
         except CellExecutionError as e: failure = f'{e.ename}: {e.evalue}'
         except DeadKernelError: failure = 'the kernel died; most likely the memory was not enough'
+        except Exception as e:   # Jupyter lets through whatever keeps a kernel from starting: no loopback network, no kernel installed, …
+            if watch: raise
+            failure = f'the kernel did not start ({type(e).__name__}). Kernels talk over 127.0.0.1, which must be up; then try again'
         finally: done.set()
         rows = [json.loads(line) for line in kept.read_text(encoding='utf-8').splitlines()] if kept.exists() else []
     if failure: failure = f"{name}, cell {at['index']+1} ({_first_line(nb.cells[at['index']].source)}): {failure}"
