@@ -32,8 +32,9 @@ test: $(READY)
 	@PRACTICALDL_EDITION=sample $(BIN)/nbdev_test --n_workers 1 --timing
 	@PRACTICALDL_EDITION=sample $(BIN)/python -m pytest
 
+# JupyterLab's check for updates would ask the network, and nobody asked for that.
 lab: $(READY)
-	@$(BIN)/jupyter lab --notebook-dir=nbs
+	@$(BIN)/jupyter lab --notebook-dir=nbs --LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate
 
 data: $(READY)
 	@$(BIN)/practicaldl data
