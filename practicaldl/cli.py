@@ -208,7 +208,7 @@ def doctor(args) -> int:
     import importlib.metadata as md, platform, shutil
     print(f'practicaldl {__version__} · Python {platform.python_version()} · {platform.system()} {platform.machine()} · {os.cpu_count()} processors')
     faults = []
-    for name in ('torch', 'torchvision', 'fastai', 'fastcore', 'timm', 'transformers', 'datasets', 'jupyterlab'):
+    for name in ('torch', 'torchvision', 'fastai', 'fastcore', 'timm', 'transformers', 'datasets'):
         try: print(f'  {name:<13} {md.version(name)}')
         except md.PackageNotFoundError: faults.append(f'{name} is not installed. Run: pip install practicaldl')
     try:

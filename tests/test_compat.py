@@ -79,7 +79,7 @@ def test_importing_the_package_is_light(tmp_path):
         import practicaldl, importlib
         importlib.reload(practicaldl)
         heavy = [o for o in ('torch', 'torchvision', 'fastai', 'fastcore', 'numpy', 'pandas', 'transformers', 'PIL', 'matplotlib') if o in sys.modules]
-        hooks = [o for o in sys.meta_path if type(o).__name__=='_TorchvisionFinder']
+        hooks = [o for o in sys.meta_path if type(o).__name__=='_CureFinder']
         print(heavy, len(hooks), practicaldl.compat.install_hook())
         import practicaldl.data, practicaldl.course, practicaldl.images, practicaldl.models, practicaldl.cli
         print([o for o in ('torch', 'fastai', 'numpy') if o in sys.modules])''', tmp_path/'x')
@@ -101,3 +101,25 @@ def test_the_real_torchvision_and_fastai(tmp_path):
         from torchvision.ops import nms
         print(callable(vision_learner))''', tmp_path/'x')
     assert rc==0 and out=='True\n', err
+
+
+# ------------------------------------------------------------------ FillMissing and pandas 3
+
+FILL = """
+import warnings; warnings.simplefilter('error', category=FutureWarning)
+{imports}
+import numpy as np, pandas as pd
+frame = pd.DataFrame({{'age': [20., np.nan, 40., 60.], 'sex': list('abab'), 'y': [0., 1, 0, 1]}})
+table = TabularPandas(frame, procs=[Categorify, FillMissing, Normalize], cat_names=['sex'], cont_names=['age'], y_names='y')
+assert not table.items.isna().any().any(), table.items
+assert table.classes['age_na'].items==['#na#', False, True] and len(table.cat_names)==2
+new = table.new(frame.drop(columns='y')); new.process()
+assert np.isclose(new.items.age[1], new.items.age[2]) and frame.age.isna().sum()==1   # the median, and the learner's own table is untouched
+print('filled')
+"""
+
+@pytest.mark.parametrize('imports', ['import practicaldl\nfrom fastai.tabular.all import *', 'from fastai.tabular.all import *\nimport practicaldl'], ids=['ours first', 'fastai first'])
+def test_gaps_in_a_table_are_filled(imports):
+    "In either order of the imports, with no warning that a learner would see."
+    done = subprocess.run([sys.executable, '-c', FILL.format(imports=imports)], capture_output=True, text=True)
+    assert done.stdout=='filled\n' and 'ChainedAssignment' not in done.stderr, done.stderr

@@ -1,5 +1,5 @@
 """What every chapter does first and last: start, pick, record; and how a fault looks in a notebook."""
-import json, math
+import json, math, subprocess, sys
 from pathlib import Path
 
 import pytest
@@ -186,3 +186,25 @@ def test_a_fault_shows_its_message_and_nothing_else(fault):
 def test_a_near_name_is_suggested_and_a_far_one_is_not():
     assert did_you_mean('brid', ['bird', 'plane'])=="There is no name 'brid'. Did you mean 'bird'? There are: bird, plane."
     assert did_you_mean('xyzzy', ['bird', 'plane'])=="There is no name 'xyzzy'. There are: bird, plane."
+
+
+# ------------------------------------------------------------------ memory
+
+def test_memory_is_kept_where_glibc_is():
+    "Large blocks that were freed are used again without a new page from the system."
+    import platform
+    if platform.libc_ver()[0]!='glibc':
+        assert course.keep_memory() is False
+        return
+    code = ('import resource, torch; from practicaldl.course import keep_memory; assert keep_memory()\n'
+            'def faults(): return resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n'
+            'for _ in range(20): torch.ones(2**23)\n'    # 32 MB, 8,192 pages
+            'before = faults()\n'
+            'for _ in range(50): torch.ones(2**23)\n'
+            'print(faults()-before)')
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert int(done.stdout) < 50*8192/2, done.stderr
+
+def test_other_systems_are_left_alone(monkeypatch):
+    monkeypatch.setattr(sys, 'platform', 'win32')
+    assert course.keep_memory() is False

@@ -15,6 +15,7 @@ SETTINGS = config['DEFAULT']
 CURRICULUM = json.loads((ROOT/'tests'/'curriculum.json').read_text(encoding='utf-8'))
 CHAPTERS, PLANNED = CURRICULUM['chapters'], CURRICULUM['planned']
 WRITTEN = [name for name in CHAPTERS if name not in PLANNED]
+MEMORY_MB = {'01_bird': 1500, '02_intro': 2500, '04_how_nets_learn': 600, '05_mnist': 1500}   # what a chapter may ask of a laptop
 NOTEBOOKS = sorted(p for p in (ROOT/'nbs').rglob('*.ipynb') if not {'.ipynb_checkpoints', 'work'} & set(p.relative_to(ROOT/'nbs').parts))
 MODULES = sorted((ROOT/'practicaldl').glob('*.py'))
 
@@ -66,7 +67,7 @@ def test_a_chapter_is_clean_and_small(name):
     nb = chapter(name)
     assert all(c.get('execution_count') is None for c in nb['cells']) and not any(c.get('attachments') for c in nb['cells'])
     assert not any('execution' in c['metadata'] for c in nb['cells'])
-    assert (ROOT/'nbs'/f'{name}.ipynb').stat().st_size < 1.5e6
+    assert (ROOT/'nbs'/f'{name}.ipynb').stat().st_size < 2e6
     assert not any('stderr'==o.get('name') for c in code(nb) for o in c['outputs']), 'warnings or logs are part of the outputs'
 
 @pytest.mark.parametrize('name', WRITTEN)
@@ -90,7 +91,7 @@ def test_a_chapter_has_its_shape(name):
     sources = [source(c) for c in code(nb)]
     assert any(f"start('{name}'" in o for o in sources) and any('record(' in o and ('at_least' in o or 'at_most' in o) for o in sources)
     assert any({'image/png', 'text/html'} & set(o.get('data', {})) for c in code(nb)[:5] for o in c['outputs'])
-    assert 0 < nb['metadata']['practicaldl']['memory_mb'] <= 1500
+    assert 0 < nb['metadata']['practicaldl']['memory_mb'] <= MEMORY_MB[name]
 
 @pytest.mark.parametrize('name', WRITTEN)
 def test_pictures_are_drawn_by_code(name):
@@ -123,7 +124,7 @@ def test_links_to_the_repository_agree_with_the_settings():
 def test_launch_links_open_what_is_there():
     seen = set()
     for name, text in texts().items():
-        for branch, path in re.findall(r'/blob/([\w.-]+)/([\w./-]+\.ipynb)', text):
+        for branch, path in re.findall(rf'{OURS[0]}/{OURS[1]}/blob/([\w.-]+)/([\w./-]+\.ipynb)', text):
             assert branch==SETTINGS['branch'] and (ROOT/path).exists(), (name, path)
             if name.endswith('.ipynb') and Path(name).stem in WRITTEN: assert path==name, (name, path)
             seen.add((name, path))
