@@ -235,3 +235,21 @@ def test_table_lines_up():
     lines = cli.table(rows).splitlines()
     assert len(lines)==4 and '0.9712' in lines[2] and '1,234' in lines[2] and '12,345' in lines[3] and 'NO' in lines[3]
     assert len({line.index('yes' if 'yes' in line else 'NO') for line in lines[2:]})==1
+
+
+# ------------------------------------------------------------------ figures in fewer bytes
+
+@pytest.mark.parametrize('mode, colours', [('RGBA', 200), ('RGBA', 5000), ('RGB', 30), ('L', 256), ('clear', 9)])
+def test_a_lighter_picture_has_the_same_pixels(mode, colours):
+    import io, random
+    from PIL import Image
+    chance = random.Random(1)
+    inks = [tuple(chance.randrange(256) for _ in range(3)) for _ in range(colours)]
+    picture = Image.new('RGB', (90, 90))
+    picture.putdata([chance.choice(inks) for _ in range(8100)])
+    picture = picture.convert('RGBA' if mode=='clear' else mode)
+    if mode=='clear': picture.putpixel((3, 4), (1, 2, 3, 99))
+    stored = io.BytesIO(); picture.save(stored, 'PNG')
+    lighter = cli.lighter_png(stored.getvalue())
+    assert Image.open(io.BytesIO(lighter)).convert('RGBA').tobytes()==picture.convert('RGBA').tobytes()
+    assert len(lighter) <= len(stored.getvalue()) and (mode!='RGBA' or len(lighter) < len(stored.getvalue()))
