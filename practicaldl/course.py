@@ -12,6 +12,15 @@ from . import __version__
 from .data import dataset, edition, has_gpu, settle, wanted_edition
 from .errors import BarMissed, CourseError, DataError
 
+# %% ../nbs/lib/course.ipynb #c0a5e002
+def keep_memory() -> bool:  # False where the C library is another one
+    "Tell glibc to keep freed memory for the next batch. By default it hands large blocks back to Linux, and gets them again, page by page, for the next layer."
+    import ctypes
+    if sys.platform!='linux' or not hasattr(libc := ctypes.CDLL(None), 'gnu_get_libc_version'): return False
+    trim_threshold, mmap_threshold, large, largest_of_old_versions = -1, -3, 2**30, 2**25   # the numbers are in glibc's malloc.h
+    kept = libc.mallopt(mmap_threshold, large) or libc.mallopt(mmap_threshold, largest_of_old_versions)
+    return bool(kept and libc.mallopt(trim_threshold, large))
+
 # %% ../nbs/lib/course.ipynb #bd9771b4
 _state = {'chapter': None}
 DEVICES = ('auto', 'cpu', 'cuda')
@@ -28,14 +37,6 @@ def _pick_edition(needs):
         if asked=='full': raise
         return 'sample', f'the full data cannot be had: {e}'
     return 'full', 'as PRACTICALDL_EDITION says' if asked=='full' else 'there is a GPU'
-
-def keep_memory() -> bool:  # False where the C library is another one
-    "Tell glibc to keep freed memory for the next batch. By default it hands large blocks back to Linux, and gets them again, page by page, for the next layer."
-    import ctypes
-    if sys.platform!='linux' or not hasattr(libc := ctypes.CDLL(None), 'gnu_get_libc_version'): return False
-    trim_threshold, mmap_threshold, large, largest_of_old_versions = -1, -3, 2**30, 2**25   # the numbers are in glibc's malloc.h
-    kept = libc.mallopt(mmap_threshold, large) or libc.mallopt(mmap_threshold, largest_of_old_versions)
-    return bool(kept and libc.mallopt(trim_threshold, large))
 
 def start(
     chapter:str,     # its name, for example '01_bird'

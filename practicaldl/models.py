@@ -47,6 +47,7 @@ def vision_arch():  # a function that `vision_learner` takes as `arch`
     model_meta[efficientnet_lite0] = dict(cut=-2, split=default_split, stats=([0.5]*3, [0.5]*3))
     return efficientnet_lite0
 
+# %% ../nbs/lib/models.ipynb #a3c1d006
 def efficientnet_lite0_stages(
     pretrained:bool=True  # with ImageNet weights, see `efficientnet_lite0`
 ):                        # a torch `Sequential`: (n, 3, height, width) becomes (n, 320, height/32, width/32)
