@@ -15,7 +15,7 @@ SETTINGS = config['DEFAULT']
 CURRICULUM = json.loads((ROOT/'tests'/'curriculum.json').read_text(encoding='utf-8'))
 CHAPTERS, PLANNED = CURRICULUM['chapters'], CURRICULUM['planned']
 WRITTEN = [name for name in CHAPTERS if name not in PLANNED]
-MEMORY_MB = {'01_bird': 1500, '02_intro': 2500, '04_how_nets_learn': 600, '05_mnist': 1500}   # what a chapter may ask of a laptop
+MEMORY_MB = CURRICULUM['memory_mb']   # what a chapter may ask of a laptop
 NOTEBOOKS = sorted(p for p in (ROOT/'nbs').rglob('*.ipynb') if not {'.ipynb_checkpoints', 'work'} & set(p.relative_to(ROOT/'nbs').parts))
 MODULES = sorted((ROOT/'practicaldl').glob('*.py'))
 
@@ -67,7 +67,7 @@ def test_a_chapter_is_clean_and_small(name):
     nb = chapter(name)
     assert all(c.get('execution_count') is None for c in nb['cells']) and not any(c.get('attachments') for c in nb['cells'])
     assert not any('execution' in c['metadata'] for c in nb['cells'])
-    assert (ROOT/'nbs'/f'{name}.ipynb').stat().st_size < 2e6
+    assert (ROOT/'nbs'/f'{name}.ipynb').stat().st_size < 1.5e6
     assert not any('stderr'==o.get('name') for c in code(nb) for o in c['outputs']), 'warnings or logs are part of the outputs'
 
 @pytest.mark.parametrize('name', WRITTEN)
