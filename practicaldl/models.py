@@ -4,10 +4,14 @@
 
 # %% auto #0
 __all__ = ['fold_batchnorm', 'efficientnet_lite0', 'vision_arch', 'efficientnet_lite0_stages', 'unet_arch', 'transformer_name',
-           'text_model']
+           'save_language_model', 'read_language_model', 'text_model', 'load_language_model']
 
 # %% ../nbs/lib/models.ipynb #2b94d5c9
+import json, pickle
+from pathlib import Path
+from fastcore.foundation import L
 from .data import dataset, edition
+from .errors import CourseError, DataError
 
 # %% ../nbs/lib/models.ipynb #6f7fb041
 def fold_batchnorm(
@@ -69,8 +73,68 @@ def transformer_name() -> str:  # for `AutoTokenizer.from_pretrained`, `AutoMode
     return str(dataset('TRANSFORMER_WEIGHTS'))
 
 # %% ../nbs/lib/models.ipynb #a3c1d004
-def text_model() -> dict:  # `config` and `pretrained`, for `text_classifier_learner(dls, AWD_LSTM, …, **text_model())`
-    "Size and weights of the AWD_LSTM: 100 numbers a word and one layer, untrained, on the sample edition; fastai's own, trained on WikiText-103, on the full one."
-    from fastai.text.models.awdlstm import awd_lstm_clas_config
-    if edition()=='full': return dict(config=dict(awd_lstm_clas_config), pretrained=True)
-    return dict(config={**awd_lstm_clas_config, 'emb_sz': 100, 'n_hid': 100, 'n_layers': 1}, pretrained=False)
+class _WordsOnly(pickle.Unpickler):
+    "Reads a list of words, and refuses to import anything."
+    def find_class(self, module, name): raise pickle.UnpicklingError(f'{module}.{name} in a list of words')
+
+_TABLE = '0.encoder.weight'   # the word table, which AWD_LSTM has under three names
+
+def save_language_model(
+    learn,        # a fastai `LMLearner` whose first and last layer share the word table, as AWD_LSTM's do
+    folder:Path,  # an existing folder
+    card:dict     # what the weights are made of; the size of the model is added
+):
+    "Write `model.safetensors` (half precision), `vocab.json` and `card.json`."
+    from safetensors.torch import save_file
+    folder, weights, layers = Path(folder), learn.model.state_dict(), learn.model[0].rnns
+    table = weights[_TABLE]
+    size = dict(emb_sz=table.shape[1], n_hid=layers[0].module.hidden_size, n_layers=len(layers))
+    save_file({name: value.half() for name, value in weights.items() if name==_TABLE or value.data_ptr()!=table.data_ptr()}, folder/'model.safetensors')
+    (folder/'vocab.json').write_text(json.dumps(list(learn.dls.vocab), ensure_ascii=False), encoding='utf-8')
+    (folder/'card.json').write_text(json.dumps({**card, 'size': size}, indent=1, ensure_ascii=False)+'\n', encoding='utf-8')
+
+def read_language_model(
+    folder:Path=None  # what `save_language_model` wrote, or fastai's `.pth` and `.pkl`; None: the one of the edition
+) -> tuple:           # weights by name, in the order of the model; the words in the order of its table; its size, for `config`
+    "A pretrained AWD_LSTM language model. Runs nothing that is in its files. Raises `DataError`."
+    import torch
+    from fastai.text.models import AWD_LSTM, awd_lstm_lm_config, get_language_model
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+    folder = Path(folder or dataset('LM_WEIGHTS'))
+    try:
+        if not (folder/'model.safetensors').exists():   # fastai's archive
+            weights = torch.load(next(folder.glob('*.pth')), map_location='cpu', weights_only=True)
+            with open(next(folder.glob('*.pkl')), 'rb') as f: return weights.get('model', weights), list(_WordsOnly(f).load()), {}
+        kept, words = load_file(folder/'model.safetensors'), json.loads((folder/'vocab.json').read_text(encoding='utf-8'))
+        size = json.loads((folder/'card.json').read_text(encoding='utf-8'))['size']
+        names = get_language_model(AWD_LSTM, len(words), {**awd_lstm_lm_config, **size}).state_dict()
+        return {name: kept.get(name, kept[_TABLE]).float() for name in names}, words, size
+    except (OSError, StopIteration, LookupError, ValueError, RuntimeError, pickle.UnpicklingError, SafetensorError) as e:
+        raise DataError(f"{folder} holds no language model that can be read ({type(e).__name__}). Delete it and try again.") from None
+
+# %% ../nbs/lib/models.ipynb #a3c1d014
+def text_model(
+    is_lm:bool=False  # for `language_model_learner`; else for `text_classifier_learner`
+) -> dict:            # `config` and `pretrained`, for example for `text_classifier_learner(dls, AWD_LSTM, **text_model())`
+    "The size of the pretrained AWD_LSTM of the edition; its weights come with `load_language_model`."
+    from fastai.text.models.awdlstm import awd_lstm_clas_config, awd_lstm_lm_config
+    card = dataset('LM_WEIGHTS')/'card.json'   # fastai's weights have none: their size is that of fastai's config
+    size = json.loads(card.read_text(encoding='utf-8'))['size'] if card.exists() else {}
+    return dict(config={**(awd_lstm_lm_config if is_lm else awd_lstm_clas_config), **size}, pretrained=False)
+
+def load_language_model(
+    learn,            # a fastai `LMLearner`, or the learner of a text classifier, made with `text_model`
+    folder:Path=None  # see `read_language_model`
+):                    # `learn`, frozen up to its last group of layers
+    "Start from pretrained weights: words that both vocabularies have keep their row, others get the mean, as in fastai's `load_pretrained`."
+    from fastai.text.learner import LMLearner, clean_raw_keys, load_ignore_keys, match_embeds
+    weights, words, _ = read_language_model(folder)
+    is_lm, vocab = isinstance(learn, LMLearner), learn.dls.vocab
+    awd_lstm = learn.model[0] if is_lm else learn.model[0].module
+    if awd_lstm.encoder.weight.shape[1]!=weights[_TABLE].shape[1] or len(awd_lstm.rnns)!=sum(name.endswith('weight_ih_l0') for name in weights):
+        raise CourseError("This learner is of another size than the pretrained language model. Make it with AWD_LSTM and **text_model().")
+    weights = match_embeds(weights, words, vocab[0] if isinstance(vocab, L) else vocab)   # a classifier has two vocabularies: words, labels
+    load_ignore_keys(learn.model if is_lm else learn.model[0], clean_raw_keys(weights))
+    learn.freeze()
+    return learn

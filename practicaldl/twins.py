@@ -6,7 +6,7 @@
 __all__ = ['PICTURE_SIZE', 'SHEET_COLUMNS', 'FORBIDDEN_PAGE', 'CAMVID_CODES', 'SCENES', 'SCENE_SIZE', 'ADULT_COLUMNS',
            'cut_sheet', 'plant_broken', 'build_birds', 'build_pets', 'draw_scene', 'build_camvid', 'build_mnist',
            'write_csv', 'build_adult', 'build_movielens', 'build_reviews', 'word_pairs', 'build_patents', 'build_lite0',
-           'build_copy']
+           'build_copy', 'build_language_model']
 
 # %% ../nbs/lib/twins.ipynb #e686a345
 import csv, io, zlib
@@ -278,3 +278,11 @@ def build_copy(
     "A folder of files as they are."
     import shutil
     for name, path in files.items(): shutil.copyfile(path, dest/name)
+
+def build_language_model(
+    dest:Path,   # an empty folder
+    files:dict   # not used: it is shipped
+):
+    "LM_WEIGHTS: weights, vocabulary and card, as `practicaldl.pretrain` made them."
+    for name, asset in (('model.safetensors', 'lm.safetensors'), ('vocab.json', 'lm_vocab.json'), ('card.json', 'lm_card.json')):
+        (dest/name).write_bytes((package_files('practicaldl')/'assets'/asset).read_bytes())

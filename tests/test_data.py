@@ -58,10 +58,6 @@ def test_the_cache_is_where_the_variable_says(monkeypatch, tmp_path):
     monkeypatch.setenv('PRACTICALDL_CACHE', '  ')
     assert data.cache_dir().name=='practicaldl' and data.cache_dir().is_absolute()
 
-def test_a_sample_that_is_made_later_says_so(cache):
-    with fails('LM_WEIGHTS', 'chapter 07'): data.dataset('LM_WEIGHTS', 'sample')
-    assert left_in(cache)==[]
-
 
 # ------------------------------------------------------------------ fetching wheels
 

@@ -140,20 +140,23 @@ def test_a_u_net_gives_a_class_for_each_pixel(edition):
     with torch.no_grad(): out = model(torch.rand(2, 3, 64, 96))
     assert out.shape==(2, 7, 64, 96) and torch.isfinite(out).all()
 
-def test_the_full_edition_has_resnet_and_the_large_language_model(edition):
-    from practicaldl.models import text_model, unet_arch
+def test_the_full_edition_has_resnet_and_the_large_language_model(edition, monkeypatch, tmp_path):
+    from practicaldl import models
     edition('full')
-    assert unet_arch().__name__=='resnet18'
-    assert text_model()['pretrained'] and text_model()['config']['n_layers']==3
+    assert models.unet_arch().__name__=='resnet18'
+    monkeypatch.setattr(models, 'dataset', lambda name: tmp_path)   # fastai's archive has no card
+    chosen = models.text_model()
+    assert not chosen['pretrained'] and chosen['config']['n_layers']==3 and chosen['config']['n_hid']==1152
 
-def test_the_sample_edition_has_a_small_language_model(edition):
+def test_the_sample_edition_has_a_small_language_model(edition, usual_cache):
     import torch
     from fastai.text.all import AWD_LSTM, get_text_classifier
     from fastai.text.models.awdlstm import awd_lstm_clas_config
     from practicaldl.models import text_model
     edition('sample')
     chosen = text_model()
-    assert not chosen['pretrained'] and chosen['config']['n_layers']==1 and awd_lstm_clas_config['n_layers']==3   # fastai's own dict is untouched
+    assert not chosen['pretrained'] and chosen['config']['n_layers']==2 and awd_lstm_clas_config['n_layers']==3   # fastai's own dict is untouched
+    assert 'out_bias' in text_model(is_lm=True)['config'] and 'out_bias' not in chosen['config']
     classifier = get_text_classifier(AWD_LSTM, vocab_sz=50, n_class=2, config=chosen['config']).eval()
-    assert classifier[0].module.encoder.weight.shape==(50, 100)
+    assert classifier[0].module.encoder.weight.shape==(50, 128)
     with torch.no_grad(): assert classifier(torch.randint(2, 50, (3, 9)))[0].shape==(3, 2)
