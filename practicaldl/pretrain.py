@@ -110,11 +110,11 @@ def train_language_model(
     with learn.no_bar(): learn.fit_one_cycle(epochs, lr, div=10)
     return learn
 
-# %% ../nbs/lib/pretrain.ipynb #9e66e36d
+# %% ../nbs/lib/pretrain.ipynb #87eb2cb7
 def machine() -> str:
     "Processor, cores and versions, for the card."
     listed = Path('/proc/cpuinfo')   # only Linux has it; elsewhere a shorter name has to do
-    names = re.findall(r'model name\s*: (.*)', listed.read_text()) if listed.exists() else []
+    names = re.findall(r'model name\s*: (.*)', listed.read_text(encoding='utf-8')) if listed.exists() else []
     name = names[0] if names else platform.processor() or platform.machine()
     return f'{name}, {os.cpu_count()} cores; Python {platform.python_version()}, PyTorch {torch.__version__}'
 

@@ -126,7 +126,8 @@ def test_launch_links_open_what_is_there():
     for name, text in texts().items():
         for branch, path in re.findall(rf'{OURS[0]}/{OURS[1]}/blob/([\w.-]+)/([\w./-]+\.ipynb)', text):
             assert branch==SETTINGS['branch'] and (ROOT/path).exists(), (name, path)
-            if name.endswith('.ipynb') and Path(name).stem in WRITTEN: assert path==name, (name, path)
+            of_itself = path if path.startswith('nbs/lib/') else name   # a chapter may point to how a helper is made; its launch links open the chapter
+            if name.endswith('.ipynb') and Path(name).stem in WRITTEN: assert path==of_itself, (name, path)
             seen.add((name, path))
     for chapter_ in WRITTEN:
         for place in ('README.md', f'nbs/{chapter_}.ipynb'): assert (place, f'nbs/{chapter_}.ipynb') in seen
@@ -201,7 +202,7 @@ UNWANTED = [r'\bTO'+r'DO\b', r'\bFIX'+r'ME\b', r'except\s*:\s*'+'pass', r'(?<![\
 def test_no_loose_ends_in_the_files():
     found = []
     for path in tracked():
-        if path.suffix in ('.webp', '.png', '.jpg', '.ico'): continue
+        if path.suffix in ('.webp', '.png', '.jpg', '.ico', '.safetensors'): continue
         found += [(name_of(path), o) for pattern in UNWANTED for o in re.findall(pattern, readable(path))]
     assert found==[]
 
