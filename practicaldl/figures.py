@@ -74,7 +74,7 @@ _SCRIPT += '''
     sliders.forEach((slider, i) => { slider.value = p[i]; slider.parentNode.lastElementChild.textContent = number(p[i]); });
     one('.loss').textContent = number(loss()); one('.steps').textContent = steps;
     one('.bar div').style.width = Math.min(100, 100*Math.sqrt(loss()/s.loss)) + '%';
-    one('.far').hidden = loss() < 1e12;
+    one('.pdl-far').hidden = loss() < 1e12;
   };
   const stop = () => { clearInterval(timer); timer = null; one('[aria-live]').setAttribute('aria-live', 'polite'); };
 '''
@@ -123,7 +123,7 @@ def _controls(fit, limits):
 <div class="controls" role="group" aria-label="Fit the parabola" hidden>{sliders}
 <p aria-live="polite">loss <strong class="loss">{fit['loss']:.3f}</strong> (the best possible is {fit['best']:.3f}); steps downhill: <span class="steps">0</span>, learning rate {fit['lr']:.3g}</p>
 <div class="bar" aria-hidden="true"><div style="width:100%"></div></div>{buttons}
-<p class="far" role="alert" hidden>The loss is larger than 10¹²: this walk has left for good. Press “start again”.</p></div>'''
+<p class="pdl-far" role="alert" hidden>The loss is larger than 10¹²: this walk has left for good. Press “start again”.</p></div>'''
 
 # %% ../nbs/lib/figures.ipynb #87e2f7fd
 class HtmlFigure:
