@@ -5,7 +5,7 @@ CHAPTERS ?=
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lab data doctor refresh clean
+.PHONY: help run test lab docs docs-open links data doctor refresh clean
 
 help:
 	@echo "make run      run every chapter and print what it measured (CHAPTERS=\"01_bird\" runs one)"
@@ -13,6 +13,8 @@ help:
 	@echo "make lab      open the chapters in JupyterLab"
 	@echo "make data     fetch the data sets and weights, for use offline"
 	@echo "make doctor   say what this machine has and what is missing"
+	@echo "make docs     build the site, without a network, into build/site; make docs-open shows it in a browser"
+	@echo "make links    for authors: ask every other host that the site links to (needs a network)"
 	@echo "make refresh  for authors: run chapters and keep their outputs"
 	@echo "make clean    remove results, caches of Python and .venv (fetched data stays)"
 
@@ -35,6 +37,15 @@ test: $(READY)
 # JupyterLab's check for updates would ask the network, and nobody asked for that.
 lab: $(READY)
 	@$(BIN)/jupyter lab --notebook-dir=nbs --LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate
+
+docs: $(READY)
+	@$(BIN)/python docs/build.py
+
+docs-open: $(READY)
+	@$(BIN)/python docs/build.py --serve
+
+links: $(READY)
+	@$(BIN)/python docs/build.py --links
 
 data: $(READY)
 	@$(BIN)/practicaldl data

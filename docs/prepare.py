@@ -1,0 +1,406 @@
+"""Make the sources of the site, in one folder, from what is committed: notebooks, package, measured results and a few pages.
+
+Nothing is run here, and nothing is fetched. What a reader of the site sees is what stands in the notebooks: their text, their code without
+nbdev's directives, and the outputs that were committed with them.
+"""
+import ast, base64, importlib, inspect, io, json, re, shutil
+from configparser import ConfigParser
+from dataclasses import dataclass, is_dataclass
+from pathlib import Path
+
+import nbformat
+from execnb.nbio import dict2nb
+from fastcore.docments import docments, empty
+from nbdev.process import extract_directives
+from PIL import Image
+from PIL import Image
+
+ROOT = Path(__file__).parent.parent
+NBS, PAGES, STATIC = ROOT/'nbs', ROOT/'docs'/'pages', ROOT/'docs'/'static'
+
+_config = ConfigParser(delimiters=['='])
+_config.read(ROOT/'settings.ini', encoding='utf-8')
+SETTINGS = _config['DEFAULT']
+REPO = SETTINGS['git_url']
+BLOB = f"{REPO}/blob/{SETTINGS['branch']}"
+BASE_URL = f"{SETTINGS['doc_host']}{SETTINGS['doc_baseurl']}/"
+
+def chapters() -> list[Path]: return sorted(NBS.glob('[0-9][0-9]_*.ipynb'))
+def read(path) -> nbformat.NotebookNode: return nbformat.read(path, as_version=4)
+def inside_table(text) -> str: return str(text).replace('|', '\\|').replace('\n', ' ')
+
+class SiteError(Exception):
+    "The site cannot be made from what is committed; the message says what an author has to do."
+
+
+# ------------------------------------------------------------------ where a chapter can be run
+
+def launch_links(
+    name:str  # of a chapter, for example '01_bird'
+) -> dict:    # name of a place to its address
+    "Where a notebook can be opened with one click."
+    user, repo, branch = SETTINGS['user'], SETTINGS['repo'], SETTINGS['branch']
+    return {'Colab': f'https://colab.research.google.com/github/{user}/{repo}/blob/{branch}/nbs/{name}.ipynb',
+            'Kaggle': f'https://kaggle.com/kernels/welcome?src={BLOB}/nbs/{name}.ipynb',
+            'Binder': f'https://mybinder.org/v2/gh/{user}/{repo}/{branch}?urlpath=lab/tree/nbs/{name}.ipynb'}
+
+def local_links(
+    text:str,     # Markdown of a file of the repository
+    folder:Path,  # the folder of that file
+    to_root:str   # the way from the page to the top of the site: '' or '../'
+) -> str:
+    "Links between files of the repository become links between pages of the site, or to the file on GitHub where it is not a page."
+    pages = {'README.md': 'index.md', 'nbs/index.ipynb': 'index.md', 'CONTRIBUTING.md': 'contributing.md', 'CHANGELOG.md': 'changelog.md', 'nbs/glossary.ipynb': 'glossary.md'}
+    def mended(m):
+        target, _, anchor = m[1].partition('#')
+        file = (folder/target).resolve()
+        if not target or not file.is_relative_to(ROOT) or not file.exists(): return m[0]
+        name = file.relative_to(ROOT).as_posix()
+        if file in chapters(): page = file.name
+        elif file.parent==NBS/'lib': page = f'api/{file.stem}.md'
+        else: page = pages.get(name)
+        address = to_root+page if page else f'{BLOB}/{name}'
+        return f'](<{address}>)' if ' ' in address else f']({address}{"#"+anchor if anchor else ""})'
+    text = re.sub(rf'\]\({re.escape(BASE_URL)}([\w/]+)\.html', lambda m: f']({to_root}{m[1]}{".ipynb" if (NBS/f"{m[1]}.ipynb") in chapters() else ".md"}', text)   # our own site
+    return re.sub(r'\]\((?![a-z]+:|#)([^)\s]+)\)', mended, text)
+
+
+# ------------------------------------------------------------------ what was measured
+
+@dataclass
+class Measured:
+    "A run of all chapters, as `docs/results.json` keeps it."
+    machine:str    # in words
+    versions:dict  # name of a package to its version
+    rows:list      # one for each recorded value
+
+    def of(self, chapter): return [r for r in self.rows if r['chapter']==chapter]
+
+def measured() -> Measured:
+    content = json.loads((ROOT/'docs'/'results.json').read_text(encoding='utf-8'))
+    missing = [p.stem for p in chapters() if p.stem not in {r['chapter'] for r in content['rows']}]
+    if missing: raise SiteError(f'docs/results.json has no rows for {", ".join(missing)}. Run the chapters and keep their results: see CONTRIBUTING.md, "Measured numbers".')
+    return Measured(content['machine'], content['versions'], content['rows'])
+
+def number(value) -> str: return f'{value:.4g}' if abs(value)<1e4 else f'{value:,.0f}'
+def bar(text) -> str: return (text or '').replace('>=', '≥').replace('<=', '≤')
+def cost(rows) -> str: return f"{rows[0]['seconds']:.0f} s and {rows[0]['peak_mb']:,} MB"
+
+def results_table(
+    rows:list  # of `Measured`
+) -> str:      # a table in Markdown, as README has it
+    lines = ['| chapter | measured | value | bar | seconds | peak MB |', '|---|---|---|---|---|---|']
+    lines += [f"| {r['chapter']} | {inside_table(r['metric'])} | {number(r['value'])} | {bar(r['bar'])} | {r['seconds']:.0f} | {r['peak_mb']:,} |" for r in rows]
+    return '\n'.join(lines)
+
+
+# ------------------------------------------------------------------ notebooks
+
+FOLD, DROP, NO_OUTPUT, ONLY_OUTPUT = 'hide-input', 'remove-cell', 'remove-output', 'remove-input'
+
+def apply_directives(
+    cell:dict  # a code cell; its source loses the lines that begin with `#|`
+) -> set:      # tags in the sense of MyST-NB, which say what of the cell is shown
+    "What nbdev's and Quarto's directives mean for a page, after https://nbdev.fast.ai/explanations/directives.html."
+    node = dict2nb({'cells': [dict(cell)], 'metadata': {}, 'nbformat': 4, 'nbformat_minor': 5}).cells[0]
+    found = {name.rstrip(':'): ' '.join(args).strip().lower() for name, args in extract_directives(node, remove=True).items()}
+    cell['source'] = '\n'.join(line for line in node.source.split('\n') if not re.match(r'\s*#\s*\|', line)).strip('\n')
+    tags = set()
+    if 'hide' in found or found.get('include')=='false' or not cell['source'].strip(): tags.add(DROP)
+    if 'hide_input' in found or found.get('echo')=='false': tags.add(ONLY_OUTPUT)
+    if 'hide_output' in found or found.get('output')=='false' or found.get('eval')=='false': tags.add(NO_OUTPUT)
+    if found.get('code-fold') in ('true', 'show') or cell['metadata'].get('jupyter', {}).get('source_hidden'): tags.add(FOLD)
+    return tags
+
+def _visible(html): return re.sub(r'(?s)<style.*?</style>|<script.*?</script>|<!--.*?-->|<[^>]+>|\s', '', html)
+
+def tidy_outputs(cell):
+    "Leave out what shows nothing on a page: the remains of progress bars, and styles that pandas repeats with each table."
+    kept = []
+    for out in cell['outputs']:
+        html = out.get('data', {}).get('text/html')
+        if html is not None and not _visible(html) and not re.search(r'<(svg|img|canvas)', html): continue
+        if html is not None:
+            html = re.sub(r'(?s)<style scoped>.*?</style>\s*', '', html)
+            out['data'] = {'text/html': re.sub(r'<table border="1" class="dataframe">', '<table class="dataframe">', html), 'text/plain': out['data'].get('text/plain', '')}
+        if 'image/png' in out.get('data', {}): out['data'].pop('image/jpeg', None)
+        kept.append(out)
+    cell['outputs'] = kept
+
+def has_picture(cell) -> bool: return any(kind.startswith('image/') for o in cell.get('outputs', []) for kind in o.get('data', {}))
+
+def describe_picture(cell, name):
+    "Hand the alternative text of a cell's picture, from the cell's metadata, on to MyST-NB."
+    alt = cell['metadata'].get('practicaldl', {}).get('alt')
+    if has_picture(cell):
+        if not alt: raise SiteError(f'{name}, cell {cell["id"]}: its picture has no alternative text. Write what it shows into the cell\'s metadata: "practicaldl": {{"alt": "…"}}.')
+        cell['metadata']['mystnb'] = {'image': {'alt': alt}}
+
+def fold_title(source) -> str:
+    "What stands on a folded cell."
+    if '%pip' in source: return 'Show the cell that installs the course where it is missing'
+    names = [name for name in _defined(source) if not name.startswith('_')]
+    return f'Show the code of {", ".join(names)}' if names else 'Show the code'
+
+def at_a_glance(
+    text:str,   # the first cell of a chapter
+    rows:list,  # of `Measured`, for this chapter
+    name:str
+) -> str:
+    "The box of a chapter: its table becomes a list of terms, with what was measured and all places to run it."
+    box = re.search(r'(?m)^\| *\| *\|\n\|[-| ]+\|\n((?:\|.*\|\n?)+)', text)
+    if not box: raise SiteError(f'{name}: there is no box, a table without a heading, in the first cell.')
+    pairs = [[part.strip() for part in line.strip().strip('|').split('|', 1)] for line in box[1].strip().splitlines()]
+    links = ' '.join(f'[{place}]({address})' for place, address in launch_links(name).items())
+    own = {'Time and memory': f'{cost(rows)}, measured on two processor cores, sample edition ([how](results.md))',
+           'Run it elsewhere': f'{links} <a href="notebooks/{name}.ipynb" download>Download the notebook</a>'}
+    items = '\n\n'.join(f'{head}\n: {own.get(head, what)}' for head, what in pairs)
+    return f'{text[:box.start()]}\n:::{{div}} at-a-glance\n{items}\n:::\n{text[box.end():]}'
+
+def stage_chapter(path, out, rows):
+    "A chapter for MyST-NB: directives applied, outputs tidied, pictures described."
+    nb = read(path)
+    for i, cell in enumerate(nb.cells):
+        if cell.cell_type=='markdown':
+            text = at_a_glance(cell.source, rows, path.stem) if i==0 else cell.source
+            cell.source = local_links(text, NBS, '')
+            continue
+        tags = apply_directives(cell)
+        tidy_outputs(cell)
+        if not {DROP, NO_OUTPUT} & tags: describe_picture(cell, path.name)
+        if FOLD in tags: cell.metadata.setdefault('mystnb', {}).update(code_prompt_show=fold_title(cell.source), code_prompt_hide='Hide the code')
+        if NO_OUTPUT in tags: cell['outputs'] = []
+        cell.metadata['tags'] = sorted({*cell.metadata.get('tags', []), *tags-{NO_OUTPUT}})
+    nb.cells = [c for c in nb.cells if DROP not in c.metadata.get('tags', [])]
+    nb.metadata['kernelspec'] = {'name': 'python3', 'display_name': 'Python 3', 'language': 'python'}
+    nb.metadata['mystnb'] = {'execution_mode': 'off'}
+    nbformat.write(nb, out/path.name)
+
+def card_picture(path, out) -> tuple:
+    "The picture that stands for a chapter, that of the cell whose metadata says `card`: its file name, and what it shows."
+    for cell in read(path).cells:
+        if cell.cell_type=='code' and cell.metadata.get('practicaldl', {}).get('card'):
+            png = next(o['data']['image/png'] for o in cell.outputs if 'image/png' in o.get('data', {}))
+            picture = Image.open(io.BytesIO(base64.b64decode(png))).convert('RGB')
+            if picture.width > 3*picture.height: picture = picture.crop((0, 0, picture.width//2, picture.height))   # half of a long row of pictures
+            picture.save(out/f'{path.stem}.png', optimize=True)
+            return f'{path.stem}.png', cell.metadata['practicaldl']['alt']
+    raise SiteError(f'{path.name}: no cell has "card": true in its metadata ("practicaldl"), so the front page has no picture for this chapter.')
+
+
+# ------------------------------------------------------------------ the glossary
+
+@dataclass
+class Term:
+    "An entry of the glossary."
+    name:str       # the canonical term
+    forms:list     # other ways to write it
+    chinese:str
+    meaning:str
+    chapters:list  # names of chapters; the first explains it
+
+def terms() -> list:
+    "The entries of nbs/glossary.ipynb, in its order."
+    found = []
+    for cell in read(NBS/'glossary.ipynb').cells:
+        for line in cell.source.splitlines():
+            parts = [p.strip() for p in line.strip().strip('|').split('|')]
+            if not line.startswith('|') or parts[0]=='term' or set(parts[0])<={'-'}: continue
+            if len(parts)!=4: raise SiteError(f'nbs/glossary.ipynb: this row has not four columns: {line}')
+            name, *forms = [o.strip() for o in parts[0].split(',')]
+            found.append(Term(name, forms, parts[1], parts[2], re.findall(r'\(([\w]+)\.ipynb\)', parts[3])))
+    return found
+
+def stage_glossary(out):
+    nb = read(NBS/'glossary.ipynb')
+    titles = {p.stem: chapter_title(p) for p in chapters()}
+    lines = [local_links(nb.cells[0].source, NBS, '')]
+    for letter in sorted({t.name[0].upper() for t in terms()}):
+        lines += [f'## {letter}', '````{glossary}']
+        for t in (t for t in terms() if t.name[0].upper()==letter):
+            where = ' · '.join(f'[{c[:2]}]({c}.ipynb "{titles[c]}")' for c in t.chapters)
+            lines += [t.name, f'  {t.meaning}', '', f'  {{.term-more}}\n  [{t.chinese}]{{.chinese lang=zh}} {", ".join(t.forms)+" " if t.forms else ""}Chapters {where}', '']
+        lines.append('````')
+    (out/'glossary.md').write_text('\n\n'.join(lines[:1])+'\n\n'+'\n'.join(lines[1:])+'\n', encoding='utf-8')
+    (out/'glossary.json').write_text(json.dumps([vars(t) for t in terms()], ensure_ascii=False), encoding='utf-8')
+
+def chapter_title(path) -> str: return re.match(r'# (.*)', read(path).cells[0].source)[1]
+def chapter_promise(path) -> str: return re.search(r'(?m)^> (.*)', read(path).cells[0].source)[1]
+
+
+# ------------------------------------------------------------------ the reference
+
+def _type(anno):
+    if anno is empty or anno is inspect.Parameter.empty or anno is None: return ''
+    return anno if isinstance(anno, str) else getattr(anno, '__name__', None) if inspect.isclass(anno) else str(anno).replace('typing.', '')
+
+def _signature(function, skip_self):
+    try: sig = inspect.signature(function)
+    except (TypeError, ValueError): return '()'
+    plain = [p.replace(annotation=p.empty) for i, p in enumerate(sig.parameters.values()) if not (skip_self and i==0)]
+    return str(sig.replace(parameters=plain, return_annotation=sig.empty))
+
+def _fields(function, skip=()):
+    "Parameters and result as a list of fields, from the comments beside them (docments)."
+    lines = []
+    for name, o in docments(function, full=True, returns=True).items():
+        if name in skip or (name=='return' and not o.docment and not _type(o.anno)): continue
+        text = ' '.join((o.docment or '').split())
+        if name=='return':
+            if text: lines.append(f':returns: {text}')
+            if _type(o.anno): lines.append(f':rtype: {_type(o.anno)}')
+        else:
+            lines.append(f':param {name}: {text}')
+            if _type(o.anno): lines.append(f':type {name}: {_type(o.anno)}')
+    return lines
+
+def source_link(thing, module) -> str:
+    lines, first = inspect.getsourcelines(thing)
+    return f"[source]({BLOB}/practicaldl/{module.__name__.split('.')[-1]}.py#L{first}-L{first+len(lines)-1})"
+
+def _directive(kind, head, body): return [f'````{{py:{kind}}} {head}', *body, '````', '']
+
+def entry(module, name) -> list:
+    "Lines of Markdown that describe a function, class or constant of a module: signature, what it does, parameters, source."
+    thing = getattr(module, name)
+    if inspect.isclass(thing):
+        own_init = '__init__' in vars(thing)
+        head = name+(_signature(thing, False) if own_init else '')
+        body = [f'{inspect.getdoc(thing) or ""} {source_link(thing, module)}', '']
+        if own_init: body += [*_fields(thing if is_dataclass(thing) else thing.__init__, ('self', 'return')), '']
+        for method, function in vars(thing).items():
+            if inspect.isfunction(function) and not method.startswith('_') and inspect.getdoc(function):
+                body += ['', f'```{{py:method}} {method}{_signature(function, True)}', inspect.getdoc(function), '', *_fields(function, ('self',)), '```']
+        return _directive('class' if not issubclass(thing, Exception) else 'exception', head, body)
+    if callable(thing):
+        return _directive('function', name+_signature(thing, False), [f'{inspect.getdoc(thing) or ""} {source_link(thing, module)}', '', *_fields(thing)])
+    value = repr(thing)
+    return _directive('data', name, [*([f':value: {value}', ''] if len(value)<100 else []), f'A constant. [source]({BLOB}/practicaldl/{module.__name__.split(".")[-1]}.py)'])
+
+def _defined(source) -> list:
+    "Public names that a cell defines, in their order."
+    names = []
+    for node in ast.parse(source).body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)): names.append(node.name)
+        elif isinstance(node, ast.Assign): names += [o.id for t in node.targets for o in ast.walk(t) if isinstance(o, ast.Name)]
+    return names
+
+def reference_page(path, module) -> str:
+    "The page of a module that has a notebook of its own: its text and examples, with an entry in place of each definition."
+    public, seen, lines = set(module.__all__), set(), []
+    for i, cell in enumerate(read(path).cells):
+        if cell.cell_type=='markdown':
+            text = local_links(cell.source, path.parent, '../')
+            if i==0: text = re.sub(r'^# .*', f'# `{module.__name__}`', text)+f'\n\n```{{py:module}} {module.__name__}\n```\n\nMade from [{path.name}]({BLOB}/nbs/lib/{path.name}), where each example is also a test.'
+            lines += [text, '']
+            continue
+        exported = re.search(r'(?m)^#\| *export', cell.source)
+        tags = apply_directives(cell)
+        if DROP in tags: continue
+        if exported:
+            for name in (n for n in _defined(cell.source) if n in public and n not in seen): seen.add(name); lines += entry(module, name)
+        else: lines += ['```python', cell.source, '```', '']
+    return '\n'.join(lines)
+
+def helper_page(path, module) -> str:
+    "The page of a module that is made in a chapter: an entry for each helper, and the way to the chapter."
+    lines = [f'# `{module.__name__}`', '', f'> Helpers of the chapter [{chapter_title(path)}](../{path.name}), where they are made and used.', '', f'```{{py:module}} {module.__name__}\n```', '']
+    for name in module.__all__: lines += entry(module, name)
+    return '\n'.join(lines)
+
+def module_of(path) -> str|None:
+    "The module that a notebook is exported to."
+    found = next((m[1] for c in read(path).cells if c.cell_type=='code' and (m := re.search(r'(?m)^#\| *default_exp +(\w+)', c.source))), None)
+    return found
+
+def stage_reference(out):
+    (out/'api').mkdir()
+    listed = []
+    for path in [*sorted((NBS/'lib').glob('*.ipynb')), *chapters()]:
+        if not (name := module_of(path)): continue
+        module = importlib.import_module(f'practicaldl.{name}')
+        of_chapter = path.parent==NBS
+        (out/'api'/f'{name}.md').write_text((helper_page if of_chapter else reference_page)(path, module)+'\n', encoding='utf-8')
+        listed.append((name, of_chapter, f'helpers of chapter {path.name[:2]}, {chapter_title(path)}' if of_chapter else chapter_promise(path)))
+    page = (PAGES/'api.md').read_text(encoding='utf-8')
+    for mark, wanted in (('LIBRARY', False), ('HELPERS', True)):
+        rows = '\n'.join(f'| [`practicaldl.{n}`]({n}.md) | {inside_table(about)} |' for n, of_chapter, about in listed if of_chapter==wanted)
+        page = page.replace('%REPO%', REPO).replace(f'%{mark}%', f'| module | what it is for |\n|---|---|\n{rows}')
+    page = page.replace('%TOC%', '\n'.join(n for n, *_ in listed))
+    (out/'api'/'index.md').write_text(page, encoding='utf-8')
+
+
+# ------------------------------------------------------------------ pages
+
+def section(
+    file:str,   # a Markdown file of the repository
+    title:str   # of one of its sections of level two
+) -> str:       # that section without its title
+    "A section of README or another text that the site shows as well."
+    text = (ROOT/file).read_text(encoding='utf-8')
+    found = re.search(rf'(?ms)^## {re.escape(title)}\n(.*?)(?=^## |\Z)', text)
+    if not found: raise SiteError(f'{file} has no section "{title}", which a page of the site shows.')
+    return local_links(found[1].strip(), ROOT, '')
+
+def assets() -> str:
+    "What is shipped in the package, from its own README, one level lower."
+    folder = ROOT/'practicaldl'/'assets'
+    return local_links(re.sub(r'(?m)^(#+ )', r'#\1', (folder/'README.md').read_text(encoding='utf-8')), folder, '')
+
+def cards(results, out) -> str:
+    lines = ['::::{grid} 1 2 2 3', ':gutter: 3', ':class-container: chapter-cards', '']
+    for path in chapters():
+        picture, alt = card_picture(path, out)
+        lines += [f':::{{grid-item-card}} {path.name[:2]} {chapter_title(path)}', f':link: {path.stem}', ':link-type: doc', f':img-top: {picture}', f':img-alt: {alt}', '',
+                  chapter_promise(path), '+++', f'{cost(results.of(path.stem))}', ':::', '']
+    return '\n'.join([*lines, '::::'])
+
+def stage_pages(out, results):
+    "The pages in docs/pages, with what is generated in place of marks such as %RESULTS%."
+    made = {'CARDS': lambda: cards(results, out), 'RESULTS': lambda: results_table(results.rows), 'ASSETS': assets, 'MACHINE': lambda: results.machine,
+            'VERSIONS': lambda: ', '.join(f'{k} {v}' for k, v in results.versions.items()), 'TOC': lambda: '\n'.join(f'{p.stem[:2]} {chapter_title(p)} <{p.stem}>' for p in chapters()),
+            'REPO': lambda: REPO, 'TOTAL': lambda: f"{sum(results.of(p.stem)[0]['seconds'] for p in chapters())/60:.0f}",
+            'FIRST': lambda: chapters()[0].stem}
+    for page in sorted(PAGES.glob('*.md')):
+        if page.name=='api.md': continue
+        text = page.read_text(encoding='utf-8')
+        text = re.sub(r'%SECTION (\S+?): (.+?)%', lambda m: section(m[1], m[2]), text)
+        text = re.sub(r'%FILE (\S+?)%', lambda m: local_links((ROOT/m[1]).read_text(encoding='utf-8'), (ROOT/m[1]).parent, ''), text)
+        text = re.sub(r'%([A-Z]+)%', lambda m: made[m[1]]() if m[1] in made else m[0], text)
+        (out/page.name).write_text(text, encoding='utf-8')
+
+def social_card(
+    path:Path  # of a PNG of 1200 × 630 pixels, the size that services ask for
+):
+    "Draw the picture that is shown where somebody shares a link to the course: name, promise, and a first result."
+    import numpy as np
+    from matplotlib.figure import Figure
+    fig = Figure(figsize=(12, 6.3), dpi=100, facecolor='#123f6b')
+    valley = fig.add_axes([0.06, 0.60, 0.11, 0.26])
+    x = np.linspace(-1, 1, 50)
+    valley.plot(x, x**2, color='#9fd0ff', lw=9, solid_capstyle='round')
+    valley.scatter([-0.85, -0.6, 0], [0.85, 0.48, 0.12], s=[90, 160, 420], color='#ffb454', zorder=3)
+    valley.set(xlim=(-1.15, 1.15), ylim=(-0.2, 1.15)); valley.axis('off')
+    fig.text(0.20, 0.74, 'practicaldl', color='white', fontsize=50, weight='bold')
+    fig.text(0.20, 0.635, 'A deep-learning course whose chapters run', color='#d6e8fb', fontsize=25)
+    row = fig.add_axes([0.05, 0.08, 0.90, 0.42])
+    row.imshow(Image.open(ROOT/'images'/'first-result.png').convert('RGB')); row.axis('off')
+    fig.savefig(path)
+
+def prepare(
+    out:Path  # a folder; what is in it is removed
+):
+    "Write all sources of the site."
+    out = Path(out)
+    if out.exists(): shutil.rmtree(out)
+    (out/'downloads'/'notebooks').mkdir(parents=True)
+    results = measured()
+    for path in chapters():
+        stage_chapter(path, out, results.of(path.stem))
+        shutil.copyfile(path, out/'downloads'/'notebooks'/path.name)
+    (out/'downloads'/'_static').mkdir()
+    social_card(out/'downloads'/'_static'/'social-card.png')
+    stage_glossary(out)
+    stage_reference(out)
+    stage_pages(out, results)
+    shutil.copyfile(ROOT/'images'/'first-result.png', out/'first-result.png')

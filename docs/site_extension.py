@@ -1,0 +1,108 @@
+"""What the site needs beyond Sphinx's own extensions: links to the glossary, the buttons of a chapter, MathJax's files."""
+import json, re, shutil
+from importlib.metadata import files
+from pathlib import Path
+
+from docutils import nodes
+from sphinx.addnodes import pending_xref
+from sphinx.transforms import SphinxTransform
+from prepare import launch_links
+
+NOT_IN = (nodes.title, nodes.literal_block, nodes.reference, nodes.math, nodes.math_block, nodes.raw, nodes.image, nodes.block_quote, pending_xref)
+
+# Words of the glossary in another sense: a link would mislead. The first use after them is linked.
+OTHER_SENSE = re.compile('|'.join(o.replace(' ', r'\s+') for o in [
+    r'without a network', r'asked of the network', r'last step', r'one step along', r'[Tt]wo steps lead', r'[Ee]very step of it', r'[Ss]tep by step', r'fit the purpose', r'It fits where',
+    r'any shape', r'the class itself', r'a second layer', r'learner of the same shape']))
+
+def is_chapter(docname): return bool(re.match(r'\d\d_\w+$', docname))
+
+def entries(app) -> list:
+    if not hasattr(app, 'course_terms'): app.course_terms = json.loads((Path(app.srcdir)/'glossary.json').read_text(encoding='utf-8'))
+    return app.course_terms
+
+def pattern(term) -> str:
+    "A regular expression for a term in running text. A name or an acronym is looked for as it is written."
+    def one(form):
+        words = r'[\s-]+'.join(re.escape(o) for o in re.split(r'[\s-]+', form))
+        return f'{words}(?:e?s)?' if re.search('[A-Z]', form) else f'(?i:{words}(?:e?s)?)'
+    return '|'.join(one(o) for o in sorted([term['name'], *term['forms']], key=len, reverse=True))
+
+class LinkFirstUses(SphinxTransform):
+    "In each chapter, the first use of a term of the glossary becomes a link to it."
+    default_priority = 850
+
+    def apply(self, **kwargs):
+        if not is_chapter(self.env.docname): return
+        terms = [t for t in entries(self.app) if self.env.docname in t['chapters']]
+        forms = sorted(((form, i) for i, t in enumerate(terms) for form in [t['name'], *t['forms']]), key=lambda o: -len(o[0]))
+        alternatives = '|'.join(f'(?P<t{n}_{i}>{pattern({"name": form, "forms": []})})' for n, (form, i) in enumerate(forms))
+        finder, linked = re.compile(rf'(?<![\w.-])(?:{alternatives})(?![\w-]|\.\w)'), set()
+        for text in list(self.document.findall(nodes.Text)):
+            if not self.in_prose(text): continue
+            if isinstance(text.parent, nodes.literal):
+                self.link_name(text.parent, terms, linked)
+                continue
+            parts, end, whole = [], 0, text.astext()
+            elsewhere = [m.span() for m in OTHER_SENSE.finditer(whole)]
+            for m in finder.finditer(whole):
+                i = int(m.lastgroup.split('_')[1])
+                if i in linked or any(start<=m.start()<stop for start, stop in elsewhere): continue
+                linked.add(i)
+                parts += [nodes.Text(whole[end:m.start()]), self.link(m[0], terms[i]['name'])]
+                end = m.end()
+            if parts: text.parent.replace(text, [o for o in [*parts, nodes.Text(whole[end:])] if o.astext()])
+
+    def link_name(self, literal, terms, linked):
+        "A term that is a name in code, such as `DataBlock`."
+        i = next((i for i, t in enumerate(terms) if literal.astext() in (t['name'], *t['forms'])), None)
+        if i is None or i in linked: return
+        linked.add(i)
+        link = self.link('', terms[i]['name'])
+        literal.replace_self(link)
+        link[0][:] = [literal]
+
+    def in_prose(self, text):
+        node = text.parent
+        while node is not None:
+            if isinstance(node, NOT_IN) or 'cell_output' in node.get('classes', []) or 'at-a-glance' in node.get('classes', []): return False
+            node = node.parent
+        return True
+
+    def link(self, words, term):
+        inside = nodes.inline(words, words, classes=['glossary-link'])
+        return pending_xref('', inside, refdomain='std', reftype='term', reftarget=term, refwarn=True, refexplicit=True, refdoc=self.env.docname)
+
+def add_definitions(app, doctree, docname):
+    "A link to the glossary shows the meaning when the mouse rests on it."
+    if not is_chapter(docname): return
+    anchors = app.env.domains.standard_domain.objects   # the glossary's own anchors
+    meanings = {anchors['term', t['name']][1]: t['meaning'] for t in entries(app)}
+    for ref in doctree.findall(nodes.reference):
+        if any('glossary-link' in o.get('classes', []) for o in ref.findall(nodes.inline)):
+            ref['reftitle'] = meanings.get(ref['refuri'].rpartition('#')[2])
+
+def add_buttons(app, pagename, templatename, context, doctree):
+    "Beside the theme's buttons for Colab and Binder: Kaggle, and the notebook as it stands in the repository."
+    if not is_chapter(pagename): return
+    up = context['pathto']('', 1) if pagename.count('/') else ''
+    group = next((b for b in context['header_buttons'] if b.get('label')=='launch-buttons'), None)
+    if group: group['buttons'].insert(1, {'type': 'link', 'text': 'Kaggle', 'tooltip': 'Launch on Kaggle', 'icon': 'fab fa-kaggle', 'url': launch_links(pagename)['Kaggle'], 'label': 'launch-kaggle'})
+    context['header_buttons'].insert(1, {'type': 'link', 'tooltip': 'Download the notebook', 'icon': 'fas fa-download', 'url': f'{up}notebooks/{pagename}.ipynb', 'label': 'download-notebook'})
+
+def copy_mathjax(app, error):
+    "Of the package that carries MathJax, the one script and the fonts that it uses."
+    if error or app.builder.format!='html': return
+    for file in files('sphinx-mathjax-offline'):
+        inside = file.as_posix().partition('static/mathjax/')[2]
+        if inside=='tex-chtml.js' or re.match(r'output/chtml/fonts/woff-v2/.*\.woff$', inside):
+            target = Path(app.outdir)/'_static'/'mathjax'/inside
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file.locate(), target)
+
+def setup(app):
+    app.add_transform(LinkFirstUses)
+    app.connect('doctree-resolved', add_definitions)
+    app.connect('html-page-context', add_buttons, priority=900)
+    app.connect('build-finished', copy_mathjax)
+    return {'parallel_read_safe': True, 'parallel_write_safe': True}
