@@ -1,5 +1,5 @@
 """`make docs` and `make docs-open`: the site, from what is committed, without a network."""
-import argparse, functools, http.server, shutil, sys, threading, webbrowser
+import argparse, functools, http.server, os, shutil, sys, threading, webbrowser
 from pathlib import Path
 
 from sphinx.cmd.build import main as sphinx_build
@@ -14,17 +14,24 @@ def build(
     "Prepare the sources beside `out` and build from them; a warning is an error."
     out = Path(out).absolute()
     sources = out.parent/f'{out.name}-src'
+    for folder, mark in ((out, '.sphinx'), (sources, '.sources')):
+        if folder.exists() and any(folder.iterdir()) and not (folder/mark).exists():
+            print(f'The site cannot be built. {folder} is not empty, and was not made by this program. Name another folder with --out.', file=sys.stderr)
+            return 1
     try: prepare(sources)
     except SiteError as e:
         print(f'The site cannot be built. {e}', file=sys.stderr)
         return 1
-    shutil.rmtree(out, ignore_errors=True)
-    return sphinx_build(['-b', builder, '-c', str(Path(__file__).parent), '-W', '--keep-going', '-q', '-D', f'html_extra_path={sources/"downloads"}', '-d', str(sources/'.doctrees'), str(sources), str(out)])
+    if out.exists(): shutil.rmtree(out)
+    out.mkdir(parents=True)
+    (out/'.sphinx').touch()
+    return sphinx_build(['-b', builder, '-c', str(Path(__file__).parent), '-W', '--keep-going', '-q', '-d', str(sources/'.doctrees'), str(sources), str(out)])
 
 def serve(folder, open_browser=True, port=8000):
     "Show a built site on this machine only, until Ctrl+C."
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *args): return
+    http.server.ThreadingHTTPServer.allow_reuse_address = os.name!='nt'   # Windows would share a port that is taken
     handler = functools.partial(Quiet, directory=str(folder))
     try: server = http.server.ThreadingHTTPServer(('127.0.0.1', port), handler)
     except OSError: server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), handler)   # the port is taken: any free one
@@ -36,13 +43,15 @@ def serve(folder, open_browser=True, port=8000):
 
 def main():
     p = argparse.ArgumentParser(description='Build the site of the course.')
-    p.add_argument('--out', type=Path, default=ROOT/'build'/'site', help='folder for the pages')
+    p.add_argument('--out', type=Path, default=ROOT/'build'/'site', help='folder for the pages; it is emptied first')
     p.add_argument('--links', action='store_true', help='ask every other host that a page links to; needs a network')
     p.add_argument('--serve', action='store_true', help='show the site on this machine afterwards')
     args = p.parse_args()
     if args.links:
-        failed = build(args.out.with_name('links'), 'linkcheck')
-        print((args.out.with_name('links')/'output.txt').read_text(encoding='utf-8') or 'Every link to another host answers.')
+        folder = args.out.with_name('links')
+        failed = build(folder, 'linkcheck')
+        listed = folder/'output.txt'
+        if listed.exists(): print(listed.read_text(encoding='utf-8') or 'Every link to another host answers.')
         sys.exit(failed)
     failed = build(args.out)
     if failed: sys.exit(failed)

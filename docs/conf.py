@@ -17,7 +17,6 @@ suppress_warnings = ['myst.header',          # an answer or an example may begin
 nb_execution_mode = 'off'             # the outputs that are shown are those that were committed
 nb_merge_streams = True
 nb_code_prompt_show, nb_code_prompt_hide = 'Show the code', 'Hide the code'
-nb_render_image_options = {'loading': 'lazy'}
 
 html_theme = 'sphinx_book_theme'
 html_title = SETTINGS['title']
@@ -30,14 +29,14 @@ html_last_updated_fmt = None
 html_context = {'default_mode': 'auto'}
 html_theme_options = {
     'repository_url': REPO, 'repository_branch': SETTINGS['branch'], 'path_to_docs': 'nbs',
-    'use_repository_button': True, 'use_issues_button': True, 'use_download_button': False, 'use_edit_page_button': False, 'use_source_button': False,
+    'use_repository_button': True, 'use_issues_button': True, 'use_download_button': False, 'use_edit_page_button': False, 'use_source_button': False, 'use_fullscreen_button': False,
     'launch_buttons': {'colab_url': 'https://colab.research.google.com', 'binderhub_url': 'https://mybinder.org', 'notebook_interface': 'jupyterlab'},
     'logo': {'image_light': str(STATIC/'logo.svg'), 'image_dark': str(STATIC/'logo.svg'), 'text': SETTINGS['title'], 'alt_text': ''},
     'navbar_start': [], 'navbar_center': [], 'navbar_end': [], 'navbar_persistent': [],
     'home_page_in_toc': False, 'show_navbar_depth': 1, 'collapse_navbar': True, 'show_toc_level': 2, 'pygments_light_style': 'a11y-high-contrast-light', 'pygments_dark_style': 'a11y-high-contrast-dark',
 }
-# Colab and Kaggle show output beside code; a learner copies code only.
-copybutton_selector = 'div.highlight pre'
+# A learner copies code, not what it printed.
+copybutton_selector = 'div.highlight pre:not(.cell_output pre)'
 copybutton_exclude = '.linenos, .gp'
 
 # The script and its fonts come with the site: a page asks no other host for anything.
@@ -51,3 +50,4 @@ ogp_image, ogp_image_alt, ogp_use_first_image = '_static/social-card.png', 'prac
 ogp_custom_meta_tags = ['<meta name="twitter:card" content="summary_large_image">', '<meta property="og:image:width" content="1200">', '<meta property="og:image:height" content="630">']
 notfound_urls_prefix = f"{SETTINGS['doc_baseurl']}/"
 linkcheck_anchors, linkcheck_timeout, linkcheck_retries = False, 30, 3
+linkcheck_ignore = [rf'{REPO}/blob/.*#L\d+', 'http://127.0.0.1']   # lines of our own code are checked by tests/test_site.py

@@ -13,9 +13,8 @@ from execnb.nbio import dict2nb
 from fastcore.docments import docments, empty
 from nbdev.process import extract_directives
 from PIL import Image
-from PIL import Image
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parent.parent
 NBS, PAGES, STATIC = ROOT/'nbs', ROOT/'docs'/'pages', ROOT/'docs'/'static'
 
 _config = ConfigParser(delimiters=['='])
@@ -60,7 +59,7 @@ def local_links(
         elif file.parent==NBS/'lib': page = f'api/{file.stem}.md'
         else: page = pages.get(name)
         address = to_root+page if page else f'{BLOB}/{name}'
-        return f'](<{address}>)' if ' ' in address else f']({address}{"#"+anchor if anchor else ""})'
+        return f']({address}{"#"+anchor if anchor else ""})'
     text = re.sub(rf'\]\({re.escape(BASE_URL)}([\w/]+)\.html', lambda m: f']({to_root}{m[1]}{".ipynb" if (NBS/f"{m[1]}.ipynb") in chapters() else ".md"}', text)   # our own site
     return re.sub(r'\]\((?![a-z]+:|#)([^)\s]+)\)', mended, text)
 
@@ -97,19 +96,22 @@ def results_table(
 # ------------------------------------------------------------------ notebooks
 
 FOLD, DROP, NO_OUTPUT, ONLY_OUTPUT = 'hide-input', 'remove-cell', 'remove-output', 'remove-input'
+DIRECTIVES = {'default_exp', 'export', 'exporti', 'exports', 'hide', 'hide_input', 'hide_output', 'include', 'echo', 'output', 'eval', 'code-fold'}
 
 def apply_directives(
-    cell:dict  # a code cell; its source loses the lines that begin with `#|`
+    cell:dict  # a code cell; its source loses the directives at its top
 ) -> set:      # tags in the sense of MyST-NB, which say what of the cell is shown
     "What nbdev's and Quarto's directives mean for a page, after https://nbdev.fast.ai/explanations/directives.html."
     node = dict2nb({'cells': [dict(cell)], 'metadata': {}, 'nbformat': 4, 'nbformat_minor': 5}).cells[0]
     found = {name.rstrip(':'): ' '.join(args).strip().lower() for name, args in extract_directives(node, remove=True).items()}
-    cell['source'] = '\n'.join(line for line in node.source.split('\n') if not re.match(r'\s*#\s*\|', line)).strip('\n')
+    unknown = set(found)-DIRECTIVES
+    if unknown: raise SiteError(f'Cell {cell["id"]}: the site does not know the directive {", ".join(sorted(unknown))}. Known are: {", ".join(sorted(DIRECTIVES))}.')
+    cell['source'] = re.sub(r'\A(\s*#\s*\|.*(\n|\Z))+', '', node.source).strip('\n')   # nbdev leaves those with a colon to Quarto
     tags = set()
     if 'hide' in found or found.get('include')=='false' or not cell['source'].strip(): tags.add(DROP)
     if 'hide_input' in found or found.get('echo')=='false': tags.add(ONLY_OUTPUT)
     if 'hide_output' in found or found.get('output')=='false' or found.get('eval')=='false': tags.add(NO_OUTPUT)
-    if found.get('code-fold') in ('true', 'show') or cell['metadata'].get('jupyter', {}).get('source_hidden'): tags.add(FOLD)
+    if found.get('code-fold')=='true' or cell['metadata'].get('jupyter', {}).get('source_hidden'): tags.add(FOLD)
     return tags
 
 def _visible(html): return re.sub(r'(?s)<style.*?</style>|<script.*?</script>|<!--.*?-->|<[^>]+>|\s', '', html)
@@ -139,7 +141,8 @@ def describe_picture(cell, name):
 def fold_title(source) -> str:
     "What stands on a folded cell."
     if '%pip' in source: return 'Show the cell that installs the course where it is missing'
-    names = [name for name in _defined(source) if not name.startswith('_')]
+    try: names = [name for name in _defined(source) if not name.startswith('_')]
+    except SyntaxError: names = []   # a command of IPython, such as `!ls`
     return f'Show the code of {", ".join(names)}' if names else 'Show the code'
 
 def at_a_glance(
@@ -150,7 +153,9 @@ def at_a_glance(
     "The box of a chapter: its table becomes a list of terms, with what was measured and all places to run it."
     box = re.search(r'(?m)^\| *\| *\|\n\|[-| ]+\|\n((?:\|.*\|\n?)+)', text)
     if not box: raise SiteError(f'{name}: there is no box, a table without a heading, in the first cell.')
-    pairs = [[part.strip() for part in line.strip().strip('|').split('|', 1)] for line in box[1].strip().splitlines()]
+    rows_of_box = [line.strip().strip('|').split('|', 1) for line in box[1].strip().splitlines()]
+    if any(len(o)<2 for o in rows_of_box): raise SiteError(f'{name}: a row of the box in the first cell has not two columns.')
+    pairs = [[part.strip() for part in o] for o in rows_of_box]
     links = ' '.join(f'[{place}]({address})' for place, address in launch_links(name).items())
     own = {'Time and memory': f'{cost(rows)}, measured on two processor cores, sample edition ([how](results.md))',
            'Run it elsewhere': f'{links} <a href="notebooks/{name}.ipynb" download>Download the notebook</a>'}
@@ -160,9 +165,10 @@ def at_a_glance(
 def stage_chapter(path, out, rows):
     "A chapter for MyST-NB: directives applied, outputs tidied, pictures described."
     nb = read(path)
+    if nb.cells[0].cell_type!='markdown': raise SiteError(f'{path.name}: the first cell has to be text, with title, promise and box.')
     for i, cell in enumerate(nb.cells):
         if cell.cell_type=='markdown':
-            text = at_a_glance(cell.source, rows, path.stem) if i==0 else cell.source
+            text = at_a_glance(re.sub(r'\A# ', f'# {path.stem[:2]} ', cell.source), rows, path.stem) if i==0 else cell.source
             cell.source = local_links(text, NBS, '')
             continue
         tags = apply_directives(cell)
@@ -176,15 +182,14 @@ def stage_chapter(path, out, rows):
     nb.metadata['mystnb'] = {'execution_mode': 'off'}
     nbformat.write(nb, out/path.name)
 
-def card_picture(path, out) -> tuple:
-    "The picture that stands for a chapter, that of the cell whose metadata says `card`: its file name, and what it shows."
+def chosen_picture(path) -> tuple:
+    "The picture that stands for a chapter, that of the cell whose metadata says `card`, and what it shows."
     for cell in read(path).cells:
-        if cell.cell_type=='code' and cell.metadata.get('practicaldl', {}).get('card'):
-            png = next(o['data']['image/png'] for o in cell.outputs if 'image/png' in o.get('data', {}))
-            picture = Image.open(io.BytesIO(base64.b64decode(png))).convert('RGB')
-            if picture.width > 3*picture.height: picture = picture.crop((0, 0, picture.width//2, picture.height))   # half of a long row of pictures
-            picture.save(out/f'{path.stem}.png', optimize=True)
-            return f'{path.stem}.png', cell.metadata['practicaldl']['alt']
+        if cell.cell_type!='code' or not cell.metadata.get('practicaldl', {}).get('card'): continue
+        png = next((o['data']['image/png'] for o in cell.outputs if 'image/png' in o.get('data', {})), None)
+        alt = cell.metadata['practicaldl'].get('alt')
+        if not (png and alt): raise SiteError(f'{path.name}, cell {cell.id}: the picture of the card needs an output of the kind PNG, and an "alt" in the metadata.')
+        return Image.open(io.BytesIO(base64.b64decode(png))).convert('RGB'), alt
     raise SiteError(f'{path.name}: no cell has "card": true in its metadata ("practicaldl"), so the front page has no picture for this chapter.')
 
 
@@ -209,35 +214,52 @@ def terms() -> list:
             if len(parts)!=4: raise SiteError(f'nbs/glossary.ipynb: this row has not four columns: {line}')
             name, *forms = [o.strip() for o in parts[0].split(',')]
             found.append(Term(name, forms, parts[1], parts[2], re.findall(r'\(([\w]+)\.ipynb\)', parts[3])))
+            lost = [c for c in found[-1].chapters if not (NBS/f'{c}.ipynb').exists()]
+            if lost: raise SiteError(f'nbs/glossary.ipynb: "{name}" names a chapter that does not exist: {", ".join(lost)}.')
     return found
 
 def stage_glossary(out):
     nb = read(NBS/'glossary.ipynb')
     titles = {p.stem: chapter_title(p) for p in chapters()}
-    lines = [local_links(nb.cells[0].source, NBS, '')]
+    lines = [local_links(nb.cells[0].source, NBS, ''), '']
     for letter in sorted({t.name[0].upper() for t in terms()}):
         lines += [f'## {letter}', '````{glossary}']
         for t in (t for t in terms() if t.name[0].upper()==letter):
+            names = [f'<span class="chinese" lang="zh">{t.chinese}</span>'] if t.chinese!=t.name else []
+            names += [f'also: {", ".join(t.forms)}'] if t.forms else []
             where = ' · '.join(f'[{c[:2]}]({c}.ipynb "{titles[c]}")' for c in t.chapters)
-            lines += [t.name, f'  {t.meaning}', '', f'  {{.term-more}}\n  [{t.chinese}]{{.chinese lang=zh}} {", ".join(t.forms)+" " if t.forms else ""}Chapters {where}', '']
+            chapter = 'chapters' if len(t.chapters)>1 else 'chapter'
+            more = ' · '.join([*names, f'{chapter} {where}'])
+            lines += [t.name, f'  {t.meaning}', '', f'  {{.term-more}}\n  {more}', '']
         lines.append('````')
-    (out/'glossary.md').write_text('\n\n'.join(lines[:1])+'\n\n'+'\n'.join(lines[1:])+'\n', encoding='utf-8')
+    (out/'glossary.md').write_text('\n'.join(lines)+'\n', encoding='utf-8')
     (out/'glossary.json').write_text(json.dumps([vars(t) for t in terms()], ensure_ascii=False), encoding='utf-8')
 
-def chapter_title(path) -> str: return re.match(r'# (.*)', read(path).cells[0].source)[1]
-def chapter_promise(path) -> str: return re.search(r'(?m)^> (.*)', read(path).cells[0].source)[1]
+def _of_first_cell(path, pattern, what):
+    found = re.search(pattern, read(path).cells[0].source)
+    if not found: raise SiteError(f'{path.name}: the first cell has no {what}.')
+    return found[1]
+
+def chapter_title(path) -> str: return _of_first_cell(path, r'\A# (.*)', 'title (a line that begins with "# ")')
+def chapter_promise(path) -> str: return _of_first_cell(path, r'(?m)^> (.*)', 'promise (a line that begins with "> ")')
 
 
 # ------------------------------------------------------------------ the reference
 
 def _type(anno):
-    if anno is empty or anno is inspect.Parameter.empty or anno is None: return ''
+    if anno is empty or anno is inspect.Parameter.empty or anno is None or getattr(anno, '__name__', '') in ('NoneType', 'builtin_function_or_method', 'function'): return ''   # guessed from a default
     return anno if isinstance(anno, str) else getattr(anno, '__name__', None) if inspect.isclass(anno) else str(anno).replace('typing.', '')
+
+class _Named:
+    "A function as a default value, shown by its name and not by its place in memory."
+    def __init__(self, function): self.name = function.__name__
+    def __repr__(self): return self.name
 
 def _signature(function, skip_self):
     try: sig = inspect.signature(function)
     except (TypeError, ValueError): return '()'
-    plain = [p.replace(annotation=p.empty) for i, p in enumerate(sig.parameters.values()) if not (skip_self and i==0)]
+    plain = [p.replace(annotation=p.empty, default=_Named(p.default) if callable(p.default) and p.default is not p.empty else p.default)
+             for i, p in enumerate(sig.parameters.values()) if not (skip_self and i==0)]
     return str(sig.replace(parameters=plain, return_annotation=sig.empty))
 
 def _fields(function, skip=()):
@@ -258,6 +280,14 @@ def source_link(thing, module) -> str:
     lines, first = inspect.getsourcelines(thing)
     return f"[source]({BLOB}/practicaldl/{module.__name__.split('.')[-1]}.py#L{first}-L{first+len(lines)-1})"
 
+def _comment_on(module, name) -> str:
+    "What the source says of a constant: the comment on its line, or those above it."
+    before, line = re.search(rf'(?m)((?:^#(?! %%).*\n)*)^(?:\w+, *)*{name}\b.*=(?!=).*$', inspect.getsource(module)).group(1, 0)
+    above = ' '.join(o.lstrip('# ') for o in before.splitlines())
+    beside = re.search(r'\s{2,}# (.*)$', line.splitlines()[-1])
+    found = beside[1] if beside else above
+    return f'{found[0].upper()}{found[1:].rstrip(".")}. ' if found else ''
+
 def _directive(kind, head, body): return [f'````{{py:{kind}}} {head}', *body, '````', '']
 
 def entry(module, name) -> list:
@@ -275,7 +305,7 @@ def entry(module, name) -> list:
     if callable(thing):
         return _directive('function', name+_signature(thing, False), [f'{inspect.getdoc(thing) or ""} {source_link(thing, module)}', '', *_fields(thing)])
     value = repr(thing)
-    return _directive('data', name, [*([f':value: {value}', ''] if len(value)<100 else []), f'A constant. [source]({BLOB}/practicaldl/{module.__name__.split(".")[-1]}.py)'])
+    return _directive('data', name, [*([f':value: {value}', ''] if len(value)<100 else []), f'{_comment_on(module, name)}[source]({BLOB}/practicaldl/{module.__name__.split(".")[-1]}.py)'])
 
 def _defined(source) -> list:
     "Public names that a cell defines, in their order."
@@ -296,7 +326,7 @@ def reference_page(path, module) -> str:
             continue
         exported = re.search(r'(?m)^#\| *export', cell.source)
         tags = apply_directives(cell)
-        if DROP in tags: continue
+        if {DROP, ONLY_OUTPUT} & tags: continue
         if exported:
             for name in (n for n in _defined(cell.source) if n in public and n not in seen): seen.add(name); lines += entry(module, name)
         else: lines += ['```python', cell.source, '```', '']
@@ -310,8 +340,7 @@ def helper_page(path, module) -> str:
 
 def module_of(path) -> str|None:
     "The module that a notebook is exported to."
-    found = next((m[1] for c in read(path).cells if c.cell_type=='code' and (m := re.search(r'(?m)^#\| *default_exp +(\w+)', c.source))), None)
-    return found
+    return next((m[1] for c in read(path).cells if c.cell_type=='code' and (m := re.search(r'(?m)^#\| *default_exp +(\w+)', c.source))), None)
 
 def stage_reference(out):
     (out/'api').mkdir()
@@ -322,12 +351,11 @@ def stage_reference(out):
         of_chapter = path.parent==NBS
         (out/'api'/f'{name}.md').write_text((helper_page if of_chapter else reference_page)(path, module)+'\n', encoding='utf-8')
         listed.append((name, of_chapter, f'helpers of chapter {path.name[:2]}, {chapter_title(path)}' if of_chapter else chapter_promise(path)))
-    page = (PAGES/'api.md').read_text(encoding='utf-8')
+    made = {'REPO': lambda: REPO, 'TOC': lambda: '\n'.join(n for n, *_ in listed)}
     for mark, wanted in (('LIBRARY', False), ('HELPERS', True)):
         rows = '\n'.join(f'| [`practicaldl.{n}`]({n}.md) | {inside_table(about)} |' for n, of_chapter, about in listed if of_chapter==wanted)
-        page = page.replace('%REPO%', REPO).replace(f'%{mark}%', f'| module | what it is for |\n|---|---|\n{rows}')
-    page = page.replace('%TOC%', '\n'.join(n for n, *_ in listed))
-    (out/'api'/'index.md').write_text(page, encoding='utf-8')
+        made[mark] = lambda rows=rows: f'| module | what it is for |\n|---|---|\n{rows}'
+    (out/'api'/'index.md').write_text(filled(PAGES/'api.md', made), encoding='utf-8')
 
 
 # ------------------------------------------------------------------ pages
@@ -345,29 +373,38 @@ def section(
 def assets() -> str:
     "What is shipped in the package, from its own README, one level lower."
     folder = ROOT/'practicaldl'/'assets'
-    return local_links(re.sub(r'(?m)^(#+ )', r'#\1', (folder/'README.md').read_text(encoding='utf-8')), folder, '')
+    text = re.sub(r'(?m)^(#+ )', r'#\1', (folder/'README.md').read_text(encoding='utf-8'))
+    return local_links(re.sub(r'\b([0-9a-f]{12})[0-9a-f]{52}\b', r'\1…', text), folder, '')   # enough of a hash to recognise it; all of it stands in the file
 
 def cards(results, out) -> str:
     lines = ['::::{grid} 1 2 2 3', ':gutter: 3', ':class-container: chapter-cards', '']
     for path in chapters():
-        picture, alt = card_picture(path, out)
-        lines += [f':::{{grid-item-card}} {path.name[:2]} {chapter_title(path)}', f':link: {path.stem}', ':link-type: doc', f':img-top: {picture}', f':img-alt: {alt}', '',
+        picture, alt = chosen_picture(path)
+        if picture.width > 3*picture.height: picture = picture.crop((0, 0, picture.width//2, picture.height))   # half of a long row of pictures
+        picture.save(out/f'{path.stem}.png', optimize=True)
+        lines += [f':::{{grid-item-card}} {path.name[:2]} {chapter_title(path)}', f':link: {path.stem}', ':link-type: doc', f':img-top: {path.stem}.png', f':img-alt: {json.dumps(alt, ensure_ascii=False)}', '',
                   chapter_promise(path), '+++', f'{cost(results.of(path.stem))}', ':::', '']
     return '\n'.join([*lines, '::::'])
 
+def filled(
+    page:Path,  # a file of docs/pages
+    made:dict   # mark to a function that makes its text
+) -> str:
+    "A page with what is generated in place of marks: `%NAME%`, `%SECTION file: title%`, `%FILE file%`."
+    def made_for(m):
+        if m[1] not in made: raise SiteError(f'docs/pages/{page.name}: nothing is made for %{m[1]}%. Known are: {", ".join(sorted(made))}.')
+        return made[m[1]]()
+    text = re.sub(r'%SECTION (\S+?): (.+?)%', lambda m: section(m[1], m[2]), page.read_text(encoding='utf-8'))
+    text = re.sub(r'%FILE (\S+?)%', lambda m: local_links((ROOT/m[1]).read_text(encoding='utf-8'), (ROOT/m[1]).parent, ''), text)
+    return re.sub(r'%([A-Z]+)%', made_for, text)
+
 def stage_pages(out, results):
-    "The pages in docs/pages, with what is generated in place of marks such as %RESULTS%."
     made = {'CARDS': lambda: cards(results, out), 'RESULTS': lambda: results_table(results.rows), 'ASSETS': assets, 'MACHINE': lambda: results.machine,
             'VERSIONS': lambda: ', '.join(f'{k} {v}' for k, v in results.versions.items()), 'TOC': lambda: '\n'.join(f'{p.stem[:2]} {chapter_title(p)} <{p.stem}>' for p in chapters()),
-            'REPO': lambda: REPO, 'TOTAL': lambda: f"{sum(results.of(p.stem)[0]['seconds'] for p in chapters())/60:.0f}",
-            'FIRST': lambda: chapters()[0].stem}
+            'TOTAL': lambda: f"{sum(results.of(p.stem)[0]['seconds'] for p in chapters())/60:.0f}", 'FIRST': lambda: chapters()[0].stem,
+            'FIRSTALT': lambda: chosen_picture(chapters()[0])[1]}
     for page in sorted(PAGES.glob('*.md')):
-        if page.name=='api.md': continue
-        text = page.read_text(encoding='utf-8')
-        text = re.sub(r'%SECTION (\S+?): (.+?)%', lambda m: section(m[1], m[2]), text)
-        text = re.sub(r'%FILE (\S+?)%', lambda m: local_links((ROOT/m[1]).read_text(encoding='utf-8'), (ROOT/m[1]).parent, ''), text)
-        text = re.sub(r'%([A-Z]+)%', lambda m: made[m[1]]() if m[1] in made else m[0], text)
-        (out/page.name).write_text(text, encoding='utf-8')
+        if page.name!='api.md': (out/page.name).write_text(filled(page, made), encoding='utf-8')
 
 def social_card(
     path:Path  # of a PNG of 1200 × 630 pixels, the size that services ask for
@@ -384,7 +421,7 @@ def social_card(
     fig.text(0.20, 0.74, 'practicaldl', color='white', fontsize=50, weight='bold')
     fig.text(0.20, 0.635, 'A deep-learning course whose chapters run', color='#d6e8fb', fontsize=25)
     row = fig.add_axes([0.05, 0.08, 0.90, 0.42])
-    row.imshow(Image.open(ROOT/'images'/'first-result.png').convert('RGB')); row.axis('off')
+    row.imshow(chosen_picture(chapters()[0])[0]); row.axis('off')
     fig.savefig(path)
 
 def prepare(
@@ -394,6 +431,7 @@ def prepare(
     out = Path(out)
     if out.exists(): shutil.rmtree(out)
     (out/'downloads'/'notebooks').mkdir(parents=True)
+    (out/'.sources').touch()
     results = measured()
     for path in chapters():
         stage_chapter(path, out, results.of(path.stem))
@@ -403,4 +441,4 @@ def prepare(
     stage_glossary(out)
     stage_reference(out)
     stage_pages(out, results)
-    shutil.copyfile(ROOT/'images'/'first-result.png', out/'first-result.png')
+    chosen_picture(chapters()[0])[0].save(out/'first-result.png', optimize=True)

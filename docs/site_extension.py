@@ -1,25 +1,31 @@
 """What the site needs beyond Sphinx's own extensions: links to the glossary, the buttons of a chapter, MathJax's files."""
-import json, re, shutil
+import functools, json, re, shutil
 from importlib.metadata import files
 from pathlib import Path
 
 from docutils import nodes
 from sphinx.addnodes import pending_xref
+from sphinx.errors import ExtensionError
 from sphinx.transforms import SphinxTransform
 from prepare import launch_links
 
 NOT_IN = (nodes.title, nodes.literal_block, nodes.reference, nodes.math, nodes.math_block, nodes.raw, nodes.image, nodes.block_quote, pending_xref)
-
-# Words of the glossary in another sense: a link would mislead. The first use after them is linked.
-OTHER_SENSE = re.compile('|'.join(o.replace(' ', r'\s+') for o in [
-    r'without a network', r'asked of the network', r'last step', r'one step along', r'[Tt]wo steps lead', r'[Ee]very step of it', r'[Ss]tep by step', r'fit the purpose', r'It fits where',
-    r'any shape', r'the class itself', r'a second layer', r'learner of the same shape']))
+# Words of the glossary in another sense, with the words around them: a link would mislead. The next use is linked.
+OTHER_SENSE = {
+    '01_bird': ['without a network', 'asked of the network'],
+    '02_intro': ['last step', 'fit the purpose', 'It fits where', 'fits: it has'],
+    '04_how_nets_learn': ['take any shape'],
+    '05_mnist': ['one step along', 'seven steps'],
+    '06_transformers': ['Two steps lead', 'Step by step'],
+    '07_ulmfit': ['Every step of it', 'the class itself', 'the class', 'a second layer', 'learner of the same shape', 'in two steps'],
+}
 
 def is_chapter(docname): return bool(re.match(r'\d\d_\w+$', docname))
 
-def entries(app) -> list:
-    if not hasattr(app, 'course_terms'): app.course_terms = json.loads((Path(app.srcdir)/'glossary.json').read_text(encoding='utf-8'))
-    return app.course_terms
+@functools.lru_cache
+def entries(folder) -> list:
+    "The glossary, as prepare.py has left it among the sources."
+    return json.loads((Path(folder)/'glossary.json').read_text(encoding='utf-8'))
 
 def pattern(term) -> str:
     "A regular expression for a term in running text. A name or an acronym is looked for as it is written."
@@ -34,7 +40,7 @@ class LinkFirstUses(SphinxTransform):
 
     def apply(self, **kwargs):
         if not is_chapter(self.env.docname): return
-        terms = [t for t in entries(self.app) if self.env.docname in t['chapters']]
+        terms = [t for t in entries(self.env.srcdir) if self.env.docname in t['chapters']]
         forms = sorted(((form, i) for i, t in enumerate(terms) for form in [t['name'], *t['forms']]), key=lambda o: -len(o[0]))
         alternatives = '|'.join(f'(?P<t{n}_{i}>{pattern({"name": form, "forms": []})})' for n, (form, i) in enumerate(forms))
         finder, linked = re.compile(rf'(?<![\w.-])(?:{alternatives})(?![\w-]|\.\w)'), set()
@@ -44,7 +50,7 @@ class LinkFirstUses(SphinxTransform):
                 self.link_name(text.parent, terms, linked)
                 continue
             parts, end, whole = [], 0, text.astext()
-            elsewhere = [m.span() for m in OTHER_SENSE.finditer(whole)]
+            elsewhere = self.other_senses(text)
             for m in finder.finditer(whole):
                 i = int(m.lastgroup.split('_')[1])
                 if i in linked or any(start<=m.start()<stop for start, stop in elsewhere): continue
@@ -52,6 +58,18 @@ class LinkFirstUses(SphinxTransform):
                 parts += [nodes.Text(whole[end:m.start()]), self.link(m[0], terms[i]['name'])]
                 end = m.end()
             if parts: text.parent.replace(text, [o for o in [*parts, nodes.Text(whole[end:])] if o.astext()])
+
+    def other_senses(self, text):
+        "Places in a text, counted from its start, where a word stands in another sense; words around it may be set in italics."
+        if self.env.docname not in OTHER_SENSE: return []
+        block = text.parent
+        while isinstance(block, nodes.Inline): block = block.parent
+        before = 0
+        for part in block.findall(nodes.Text):
+            if part is text: break
+            before += len(part.astext())
+        phrases = '|'.join(re.escape(o).replace(r'\ ', r'\s+') for o in OTHER_SENSE[self.env.docname])
+        return [(m.start()-before, m.end()-before) for m in re.finditer(phrases, ''.join(o.astext() for o in block.findall(nodes.Text)))]
 
     def link_name(self, literal, terms, linked):
         "A term that is a name in code, such as `DataBlock`."
@@ -77,7 +95,7 @@ def add_definitions(app, doctree, docname):
     "A link to the glossary shows the meaning when the mouse rests on it."
     if not is_chapter(docname): return
     anchors = app.env.domains.standard_domain.objects   # the glossary's own anchors
-    meanings = {anchors['term', t['name']][1]: t['meaning'] for t in entries(app)}
+    meanings = {anchors['term', t['name']][1]: t['meaning'] for t in entries(app.srcdir)}
     for ref in doctree.findall(nodes.reference):
         if any('glossary-link' in o.get('classes', []) for o in ref.findall(nodes.inline)):
             ref['reftitle'] = meanings.get(ref['refuri'].rpartition('#')[2])
@@ -85,22 +103,29 @@ def add_definitions(app, doctree, docname):
 def add_buttons(app, pagename, templatename, context, doctree):
     "Beside the theme's buttons for Colab and Binder: Kaggle, and the notebook as it stands in the repository."
     if not is_chapter(pagename): return
-    up = context['pathto']('', 1) if pagename.count('/') else ''
     group = next((b for b in context['header_buttons'] if b.get('label')=='launch-buttons'), None)
     if group: group['buttons'].insert(1, {'type': 'link', 'text': 'Kaggle', 'tooltip': 'Launch on Kaggle', 'icon': 'fab fa-kaggle', 'url': launch_links(pagename)['Kaggle'], 'label': 'launch-kaggle'})
-    context['header_buttons'].insert(1, {'type': 'link', 'tooltip': 'Download the notebook', 'icon': 'fas fa-download', 'url': f'{up}notebooks/{pagename}.ipynb', 'label': 'download-notebook'})
+    context['header_buttons'].insert(1, {'type': 'link', 'tooltip': 'Download the notebook', 'icon': 'fas fa-download', 'url': f'notebooks/{pagename}.ipynb', 'label': 'download-notebook'})
 
 def copy_mathjax(app, error):
     "Of the package that carries MathJax, the one script and the fonts that it uses."
     if error or app.builder.format!='html': return
-    for file in files('sphinx-mathjax-offline'):
+    copied = set()
+    for file in files('sphinx-mathjax-offline') or []:
         inside = file.as_posix().partition('static/mathjax/')[2]
         if inside=='tex-chtml.js' or re.match(r'output/chtml/fonts/woff-v2/.*\.woff$', inside):
             target = Path(app.outdir)/'_static'/'mathjax'/inside
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file.locate(), target)
+            copied.add(target.suffix)
+    if copied!={'.js', '.woff'}: raise ExtensionError('sphinx-mathjax-offline has not the script and the fonts that equations need. Install the version in constraints.txt.')
+
+def add_downloads(app, config):
+    "Files that go to the site as they are: the notebooks to download, the social card."
+    config.html_extra_path = [str(Path(app.srcdir)/'downloads')]
 
 def setup(app):
+    app.connect('config-inited', add_downloads)
     app.add_transform(LinkFirstUses)
     app.connect('doctree-resolved', add_definitions)
     app.connect('html-page-context', add_buttons, priority=900)
