@@ -9,7 +9,7 @@ READY := .venv/.ready
 
 help:
 	@echo "make run      run every chapter and print what it measured (CHAPTERS=\"01_bird\" runs one)"
-	@echo "make test     check that nbs/ and practicaldl/ agree, run every notebook as a test, then pytest"
+	@echo "make test     check that nbs/ and practicaldl/ agree, run every notebook as a test, then pytest, which builds the site too"
 	@echo "make lab      open the chapters in JupyterLab"
 	@echo "make data     fetch the data sets and weights, for use offline"
 	@echo "make doctor   say what this machine has and what is missing"
@@ -29,6 +29,7 @@ $(READY): constraints.txt settings.ini setup.py pyproject.toml
 run: $(READY)
 	@$(BIN)/practicaldl run $(CHAPTERS)
 
+# pytest builds the site as well, with warnings as errors, and opens it in a browser: tests/test_site.py.
 test: $(READY)
 	@$(BIN)/python tests/check_sync.py
 	@PRACTICALDL_EDITION=sample $(BIN)/nbdev_test --n_workers 1 --timing
