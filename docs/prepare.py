@@ -252,7 +252,7 @@ def _type(anno):
 
 class _Named:
     "A function as a default value, shown by its name and not by its place in memory."
-    def __init__(self, function): self.name = function.__name__
+    def __init__(self, function): self.name = getattr(function, '__name__', type(function).__name__)
     def __repr__(self): return self.name
 
 def _signature(function, skip_self):
@@ -282,11 +282,13 @@ def source_link(thing, module) -> str:
 
 def _comment_on(module, name) -> str:
     "What the source says of a constant: the comment on its line, or those above it."
-    before, line = re.search(rf'(?m)((?:^#(?! %%).*\n)*)^(?:\w+, *)*{name}\b.*=(?!=).*$', inspect.getsource(module)).group(1, 0)
+    found = re.search(rf'(?m)((?:^#(?! %%).*\n)*)^(?:\w+, *)*{name}\b.*=(?!=).*$', inspect.getsource(module))
+    if not found: return ''
+    before, line = found.group(1, 0)
     above = ' '.join(o.lstrip('# ') for o in before.splitlines())
     beside = re.search(r'\s{2,}# (.*)$', line.splitlines()[-1])
-    found = beside[1] if beside else above
-    return f'{found[0].upper()}{found[1:].rstrip(".")}. ' if found else ''
+    told = beside[1] if beside else above
+    return f'{told[0].upper()}{told[1:].rstrip(".")}. ' if told else ''
 
 def _directive(kind, head, body): return [f'````{{py:{kind}}} {head}', *body, '````', '']
 
@@ -328,7 +330,9 @@ def reference_page(path, module) -> str:
         tags = apply_directives(cell)
         if {DROP, ONLY_OUTPUT} & tags: continue
         if exported:
-            for name in (n for n in _defined(cell.source) if n in public and n not in seen): seen.add(name); lines += entry(module, name)
+            for name in _defined(cell.source):
+                if name in public and name not in seen: lines += entry(module, name)
+                seen.add(name)
         else: lines += ['```python', cell.source, '```', '']
     return '\n'.join(lines)
 

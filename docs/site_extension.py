@@ -27,12 +27,10 @@ def entries(folder) -> list:
     "The glossary, as prepare.py has left it among the sources."
     return json.loads((Path(folder)/'glossary.json').read_text(encoding='utf-8'))
 
-def pattern(term) -> str:
-    "A regular expression for a term in running text. A name or an acronym is looked for as it is written."
-    def one(form):
-        words = r'[\s-]+'.join(re.escape(o) for o in re.split(r'[\s-]+', form))
-        return f'{words}(?:e?s)?' if re.search('[A-Z]', form) else f'(?i:{words}(?:e?s)?)'
-    return '|'.join(one(o) for o in sorted([term['name'], *term['forms']], key=len, reverse=True))
+def pattern(form) -> str:
+    "A regular expression for a term in running text, or its plural. A name or an acronym is looked for as it is written."
+    words = r'[\s-]+'.join(re.escape(o) for o in re.split(r'[\s-]+', form))
+    return f'{words}(?:e?s)?' if re.search('[A-Z]', form) else f'(?i:{words}(?:e?s)?)'
 
 class LinkFirstUses(SphinxTransform):
     "In each chapter, the first use of a term of the glossary becomes a link to it."
@@ -42,7 +40,7 @@ class LinkFirstUses(SphinxTransform):
         if not is_chapter(self.env.docname): return
         terms = [t for t in entries(self.env.srcdir) if self.env.docname in t['chapters']]
         forms = sorted(((form, i) for i, t in enumerate(terms) for form in [t['name'], *t['forms']]), key=lambda o: -len(o[0]))
-        alternatives = '|'.join(f'(?P<t{n}_{i}>{pattern({"name": form, "forms": []})})' for n, (form, i) in enumerate(forms))
+        alternatives = '|'.join(f'(?P<t{n}_{i}>{pattern(form)})' for n, (form, i) in enumerate(forms))
         finder, linked = re.compile(rf'(?<![\w.-])(?:{alternatives})(?![\w-]|\.\w)'), set()
         for text in list(self.document.findall(nodes.Text)):
             if not self.in_prose(text): continue
