@@ -31,7 +31,7 @@ html_theme_options = {
     'repository_url': REPO, 'repository_branch': SETTINGS['branch'], 'path_to_docs': 'nbs',
     'use_repository_button': True, 'use_issues_button': True, 'use_download_button': False, 'use_edit_page_button': False, 'use_source_button': False, 'use_fullscreen_button': False,
     'launch_buttons': {'colab_url': 'https://colab.research.google.com', 'binderhub_url': 'https://mybinder.org', 'notebook_interface': 'jupyterlab'},
-    'logo': {'image_light': str(STATIC/'logo.svg'), 'image_dark': str(STATIC/'logo.svg'), 'text': SETTINGS['title'], 'alt_text': ''},
+    'logo': {'image_light': str(STATIC/'favicon.svg'), 'image_dark': str(STATIC/'favicon.svg'), 'text': SETTINGS['title'], 'alt_text': ''},
     'navbar_start': [], 'navbar_center': [], 'navbar_end': [], 'navbar_persistent': [],
     'home_page_in_toc': False, 'show_navbar_depth': 1, 'collapse_navbar': True, 'show_toc_level': 2, 'pygments_light_style': 'a11y-high-contrast-light', 'pygments_dark_style': 'a11y-high-contrast-dark',
 }

@@ -174,7 +174,7 @@ def stage_chapter(path, out, rows):
         tags = apply_directives(cell)
         tidy_outputs(cell)
         if not {DROP, NO_OUTPUT} & tags: describe_picture(cell, path.name)
-        if FOLD in tags: cell.metadata.setdefault('mystnb', {}).update(code_prompt_show=fold_title(cell.source), code_prompt_hide='Hide the code')
+        if FOLD in tags: cell.metadata.setdefault('mystnb', {}).update(code_prompt_show=fold_title(cell.source))
         if NO_OUTPUT in tags: cell['outputs'] = []
         cell.metadata['tags'] = sorted({*cell.metadata.get('tags', []), *tags-{NO_OUTPUT}})
     nb.cells = [c for c in nb.cells if DROP not in c.metadata.get('tags', [])]
