@@ -5,7 +5,7 @@ CHAPTERS ?=
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lab docs docs-open links data doctor refresh clean
+.PHONY: help run test test-latest test-oldest lab docs docs-open links data doctor refresh bench same audit sbom clean
 
 help:
 	@echo "make run      run every chapter and print what it measured (CHAPTERS=\"01_bird\" runs one)"
@@ -16,6 +16,10 @@ help:
 	@echo "make docs     build the site, without a network, into build/site; make docs-open shows it in a browser"
 	@echo "make links    for authors: ask every other host that the site links to (needs a network)"
 	@echo "make refresh  for authors: run chapters and keep their outputs"
+	@echo "make bench    for authors: measure every chapter three times and plain code beside it, and write the tables"
+	@echo "make same     for authors: run every chapter and say where outputs differ from the committed ones"
+	@echo "make test-latest, make test-oldest   for authors: every chapter from the wheel, with the newest or the oldest versions that are allowed"
+	@echo "make audit, make sbom   for authors: look the lock up among known vulnerabilities; write the software bill of materials"
 	@echo "make clean    remove results, caches of Python and .venv (fetched data stays)"
 
 # The environment is made once, and again only when one of these files changes.
@@ -56,6 +60,19 @@ doctor: $(READY)
 
 refresh: $(READY)
 	@$(BIN)/practicaldl refresh $(CHAPTERS)
+
+bench: $(READY)
+	@$(BIN)/python bench/bench.py --outputs
+
+same: $(READY)
+	@PRACTICALDL_EDITION=sample $(BIN)/practicaldl run --out build/same $(CHAPTERS)
+	@$(BIN)/python bench/compare.py build/same
+
+test-latest: $(READY)
+	@$(BIN)/python bench/versions.py latest
+
+test-oldest: $(READY)
+	@$(BIN)/python bench/versions.py oldest
 
 clean:
 	rm -rf .venv build dist *.egg-info results nbs/work .pytest_cache

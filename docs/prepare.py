@@ -72,24 +72,48 @@ class Measured:
     machine:str    # in words
     versions:dict  # name of a package to its version
     rows:list      # one for each recorded value
+    runs:int       # of each chapter
+    import_seconds:float   # of `import practicaldl`
+    plain:list     # the sections that were measured beside plain fastai and transformers
 
     def of(self, chapter): return [r for r in self.rows if r['chapter']==chapter]
+    def seconds(self): return sum(self.of(p.stem)[0]['seconds'] for p in chapters())
+    def in_words(self):
+        "How it was measured, for README."
+        return (f"Measured by `make bench`: each chapter {self.runs} times in fresh processes, sample edition, on {self.machine}; Python {self.versions['Python']}, "
+                f"torch {self.versions['torch']}, fastai {self.versions['fastai']}, transformers {self.versions['transformers']}. All runs gave the same values. "
+                f"Seconds are the median, with the range behind it; together {self.seconds():.0f} s. Memory is the largest peak. "
+                f"`import practicaldl` takes {self.import_seconds:.2g} s.")
 
 def measured() -> Measured:
     content = json.loads((ROOT/'docs'/'results.json').read_text(encoding='utf-8'))
     missing = [p.stem for p in chapters() if p.stem not in {r['chapter'] for r in content['rows']}]
     if missing: raise SiteError(f'docs/results.json has no rows for {", ".join(missing)}. Run the chapters and keep their results: see CONTRIBUTING.md, "Measured numbers".')
-    return Measured(content['machine'], content['versions'], content['rows'])
+    return Measured(content['machine'], content['versions'], content['rows'], content['runs'], content['import_seconds'], content['plain'])
 
 def number(value) -> str: return f'{value:.4g}' if abs(value)<1e4 else f'{value:,.0f}'
 def bar(text) -> str: return (text or '').replace('>=', '≥').replace('<=', '≤')
 def cost(rows) -> str: return f"{rows[0]['seconds']:.0f} s and {rows[0]['peak_mb']:,} MB"
 
+def spread_of(row) -> str:
+    "Seconds of a row: the median, and the range where there is one."
+    low, high = (f'{o:.0f}' for o in row['seconds_range'])
+    return f"{row['seconds']:.0f}" + ('' if low==high else f' ({low}–{high})')
+
 def results_table(
     rows:list  # of `Measured`
 ) -> str:      # a table in Markdown, as README has it
     lines = ['| chapter | measured | value | bar | seconds | peak MB |', '|---|---|---|---|---|---|']
-    lines += [f"| {r['chapter']} | {inside_table(r['metric'])} | {number(r['value'])} | {bar(r['bar'])} | {r['seconds']:.0f} | {r['peak_mb']:,} |" for r in rows]
+    lines += [f"| {r['chapter']} | {inside_table(r['metric'])} | {number(r['value'])} | {bar(r['bar'])} | {spread_of(r)} | {r['peak_mb']:,} |" for r in rows]
+    return '\n'.join(lines)
+
+def plain_table(
+    plain:list  # of `Measured`
+) -> str:       # a table in Markdown
+    "The sections of the course beside the same sections in plain fastai and transformers."
+    lines = ['| chapter | measured | here | plain | seconds here | seconds plain | plain / here |', '|---|---|---|---|---|---|---|']
+    lines += [f"| {o['chapter']} | {inside_table(o['metric'])} ({'more' if o['more_is_better'] else 'less'} is better) | {number(o['value'])} | {number(o['plain_value'])} | "
+              f"{o['seconds']:.0f} | {o['plain_seconds']:.0f} | {o['ratio']:.1f} |" for o in plain]
     return '\n'.join(lines)
 
 
@@ -403,9 +427,9 @@ def filled(
     return re.sub(r'%([A-Z]+)%', made_for, text)
 
 def stage_pages(out, results):
-    made = {'CARDS': lambda: cards(results, out), 'RESULTS': lambda: results_table(results.rows), 'ASSETS': assets, 'MACHINE': lambda: results.machine,
+    made = {'CARDS': lambda: cards(results, out), 'RESULTS': lambda: results_table(results.rows), 'ASSETS': assets, 'MACHINE': lambda: results.machine, 'RUNS': lambda: str(results.runs), 'PLAIN': lambda: plain_table(results.plain),
             'VERSIONS': lambda: ', '.join(f'{k} {v}' for k, v in results.versions.items()), 'TOC': lambda: '\n'.join(f'{p.stem[:2]} {chapter_title(p)} <{p.stem}>' for p in chapters()),
-            'TOTAL': lambda: f"{sum(results.of(p.stem)[0]['seconds'] for p in chapters())/60:.0f}", 'FIRST': lambda: chapters()[0].stem,
+            'TOTAL': lambda: f"{results.seconds()/60:.0f}", 'FIRST': lambda: chapters()[0].stem,
             'FIRSTALT': lambda: chosen_picture(chapters()[0])[1]}
     for page in sorted(PAGES.glob('*.md')):
         if page.name!='api.md': (out/page.name).write_text(filled(page, made), encoding='utf-8')

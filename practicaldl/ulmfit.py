@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['surprises', 'next_scores', 'write', 'count_tokens', 'half_on_gpu', 'balanced_sample', 'fit_gradually',
-           'SkipValidation', 'cure_export']
+           'SkipValidation']
 
 # %% ../nbs/07_ulmfit.ipynb #8a9190c7
 from .errors import CourseError, DataError
@@ -124,24 +124,3 @@ from fastai.callback.core import Callback, CancelValidException
 class SkipValidation(Callback):
     "Give it to one call of `fit`: no measuring after each epoch. Afterwards `learn.validate()` measures when you want to know."
     def before_validate(self): raise CancelValidException()
-
-# %% ../nbs/07_ulmfit.ipynb #864f4143
-def _function_class():
-    "What a transform of fastai keeps its functions in; plum's `Function` in present versions."
-    from fastai.basics import Transform, noop
-    return type(Transform(noop).encodes)
-
-def _put_together(f, owner, warn, methods):
-    "A function of plum from its parts, with a new lock."
-    function = _function_class()(f, owner=owner, warn_redefinition=warn)
-    function._pending = list(methods)
-    return function
-
-def cure_export() -> bool:  # whether a cure was needed
-    "Make `learn.export` work with plum-dispatch 2.10 and newer, whose functions hold a lock that pickle refuses."
-    import copyreg, pickle
-    from fastai.basics import Transform, noop
-    try: pickle.dumps(Transform(noop))
-    except TypeError: copyreg.pickle(_function_class(), lambda o: (_put_together, (o._f, o._owner_name, o._warn_redefinition, o._resolved+o._pending)))
-    else: return False
-    return True

@@ -247,7 +247,8 @@ def test_parameters_are_told_with_their_comments(pages):
     assert 'the bar, where more is better' in entry.get_text() and 'at_least' in entry.dt.get_text() and 'float' in entry.get_text()
 
 def test_the_table_of_the_readme_is_the_measured_one():
-    assert prepare.results_table(prepare.measured().rows) in (ROOT/'README.md').read_text(encoding='utf-8'), 'README and docs/results.json differ; run: python docs/measured.py'
+    results, readme = prepare.measured(), (ROOT/'README.md').read_text(encoding='utf-8')
+    assert prepare.results_table(results.rows) in readme and results.in_words() in readme, 'README and docs/results.json differ; run: python docs/measured.py'
 
 @pytest.mark.parametrize('name', CHAPTERS)
 def test_the_box_of_a_chapter_is_the_measured_one(name):
@@ -284,24 +285,36 @@ def test_a_mistake_of_an_author_is_told_in_a_line(name, old, new, message, copie
     done = run('build.py')
     assert done.returncode==1 and message in done.stderr and 'Traceback' not in done.stderr and len(done.stderr.strip().splitlines())==1, done.stderr
 
-def test_a_new_run_is_taken_over_everywhere(copied):
-    "README's table, the boxes of the chapters and the file of the site; a run that lacks a chapter or missed a bar changes nothing."
-    folder, run = copied
-    rows = [{**r, 'seconds': 7.0 if r['chapter']=='01_bird' else r['seconds']} for r in prepare.measured().rows]
-    (folder/'new.json').write_text(json.dumps(rows), encoding='utf-8')
-    (folder/'less.json').write_text(json.dumps(rows[2:]), encoding='utf-8')
-    (folder/'missed.json').write_text(json.dumps([{**rows[0], 'passed': False}, *rows[1:]]), encoding='utf-8')
+TAKE = """
+import json, sys
+sys.path.insert(0, 'docs')
+import measured
+runs = json.loads(sys.stdin.read())
+print(measured.take(runs, [], 'a laptop', 0.01))
+"""
+
+def test_new_runs_are_taken_over_everywhere(copied):
+    "README's table, the boxes of the chapters and the file of the site; runs that lack a chapter, missed a bar or differ change nothing."
+    folder, _ = copied
+    def take(runs): return subprocess.run([sys.executable, '-c', TAKE], cwd=folder, input=json.dumps(runs), capture_output=True, text=True, encoding='utf-8')
+    def rows_of(chapter, seconds, **change): return [{**r, 'seconds': seconds, 'peak_mb': 500+seconds, **change} for r in prepare.measured().of(chapter)]
+    old = {c: [rows_of(c, r['seconds'], peak_mb=r['peak_mb']) for r in prepare.measured().of(c)[:1]] for c in CHAPTERS}
+    good = {**old, '01_bird': [rows_of('01_bird', 9), rows_of('01_bird', 7), rows_of('01_bird', 8)]}
+    bad = {'Missing chapters: 01_bird': {c: r for c, r in good.items() if c!='01_bird'},
+           'missed bars: 01_bird: accuracy': {**good, '01_bird': [rows_of('01_bird', 7, passed=False)]},
+           'run 1, 0.5 in run 2': {**good, '01_bird': [rows_of('01_bird', 7), rows_of('01_bird', 7, value=0.5)]}}
     before = {p: p.read_bytes() for p in folder.rglob('*') if p.is_file()}
-    for words in (['less.json', '--machine', 'a laptop'], ['missed.json', '--machine', 'a laptop'], ['new.json']):
-        done = run('measured.py', *words)
-        assert done.returncode==1 and 'Nothing was written' in done.stderr and len(done.stderr.splitlines())==1
+    for words, runs in bad.items():
+        done = take(runs)
+        assert done.returncode==1 and 'Nothing was written' in done.stderr and words in done.stderr and len(done.stderr.splitlines())==1, done.stderr
     assert {p: p.read_bytes() for p in before}==before
-    assert run('measured.py', 'new.json', '--machine', 'a laptop').returncode==0
-    assert '| 01_bird | accuracy |' in (readme := (folder/'README.md').read_text(encoding='utf-8')) and readme.count('| 7 |')==sum(r['chapter']=='01_bird' for r in rows)
-    assert f'about 7 s and {rows[0]["peak_mb"]:,} MB' in (folder/'nbs'/'01_bird.ipynb').read_text(encoding='utf-8')
+    assert (done := take(good)).returncode==0, done.stderr
+    n = len(prepare.measured().of('01_bird'))
+    assert (readme := (folder/'README.md').read_text(encoding='utf-8')).count('| 8 (7–9) | 509 |')==n and 'on a laptop;' in readme
+    assert 'about 8 s and 509 MB' in (folder/'nbs'/'01_bird.ipynb').read_text(encoding='utf-8')
     assert json.loads((folder/'docs'/'results.json').read_text(encoding='utf-8'))['machine']=='a laptop'
-    changed = {p.relative_to(folder).as_posix() for p in before if p.read_bytes()!=before[p]}
-    assert changed=={'README.md', 'docs/results.json', 'nbs/01_bird.ipynb'}, 'notebooks that are not concerned stay as they are'
+    changed = {p.relative_to(folder).as_posix() for p in before if '__pycache__' not in p.parts and p.read_bytes()!=before[p]}
+    assert changed-{'README.md'}=={'docs/results.json', 'nbs/01_bird.ipynb'}, 'notebooks that are not concerned stay as they are'
 
 def test_a_folder_of_others_is_left_alone(tmp_path):
     (tmp_path/'mine.txt').write_text('keep me')

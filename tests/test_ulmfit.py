@@ -1,12 +1,11 @@
 """What chapter 07 exports: surprise and writing on a tiny language model, counting, drawing, and training in stages."""
 import math
-import random, subprocess, sys
+import random
 from collections import Counter
 from types import SimpleNamespace
 
 import pytest
 import torch
-from conftest import ROOT
 from torch import nn
 
 from practicaldl import ulmfit
@@ -214,27 +213,3 @@ def test_no_look_at_the_validation_set(learner):
     assert looks.seen==4 and loss > 0 and 0 <= accuracy <= 1
     learn.fit(1)
     assert looks.seen==8   # it was there for one call only
-
-
-# ------------------------------------------------------------------ export
-
-def test_what_fastai_exports_can_be_written_and_read():
-    "In a process of its own, since the cure changes how Python pickles."
-    code = """
-import pickle
-from fastai.data.transforms import parent_label
-from fastai.basics import Transform, noop
-from practicaldl.ulmfit import cure_export
-def fails(o):
-    try: pickle.dumps(o)
-    except TypeError: return True
-transform = Transform(parent_label)
-needed = bool(fails(Transform(noop)))
-assert cure_export() is needed, 'it does something where something is wrong, and only there'
-assert cure_export() is False, 'once is enough'
-for used in False, True:
-    again = pickle.loads(pickle.dumps(transform))
-    assert again('reviews/pos/1.txt')==transform('reviews/pos/1.txt')=='pos' and not fails(again)
-"""
-    done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode==0, done.stderr[-2000:]
