@@ -74,6 +74,21 @@ test-latest: $(READY)
 test-oldest: $(READY)
 	@$(BIN)/python bench/versions.py oldest
 
+# Tools that look at the environment stand beside it, so that they are not part of what they look at.
+TOOLS := build/tools/.ready
+$(TOOLS): Makefile
+	@$(PYTHON) -m venv build/tools
+	@build/tools/bin/python -m pip install -q --disable-pip-version-check pip-audit==2.10.1 cyclonedx-bom==7.5.0
+	@touch $@
+
+# --strict: a package that could not be looked up is a failure, not a clean bill.
+audit: $(TOOLS)
+	@build/tools/bin/pip-audit --strict --no-deps --disable-pip --requirement constraints.txt
+
+sbom: $(READY) $(TOOLS)
+	@build/tools/bin/cyclonedx-py environment --output-reproducible --of JSON --output-file build/sbom.json .venv
+	@echo "The software bill of materials is build/sbom.json."
+
 clean:
 	rm -rf .venv build dist *.egg-info results nbs/work .pytest_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

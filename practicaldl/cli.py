@@ -70,6 +70,13 @@ def _pid(manager):
 
 _SKIP = 'skip-execution'   # nbclient's own tag
 
+def _shown_error(nb):
+    "The number of the first cell that shows an error although it went on, and the error in one line. A figure that cannot be drawn is one."
+    for i, cell in enumerate(nb.cells):
+        for o in cell.get('outputs', []):
+            if o.output_type=='error': return i, f'{o.ename}: {o.evalue}'
+    return 0, ''
+
 def _skip_uneval(nb):
     "Mark the cells that nbdev would not run either."
     for cell in nb.cells:
@@ -112,6 +119,7 @@ def run_chapter(
         except Exception as e:   # Jupyter lets through whatever keeps a kernel from starting: no loopback network, no kernel installed, …
             if watch: raise
             failure = f'the kernel did not start ({type(e).__name__}). Kernels talk over 127.0.0.1, which must be up; then try again'
+        else: at['index'], failure = _shown_error(nb)
         finally: done.set()
         rows = [json.loads(line) for line in kept.read_text(encoding='utf-8').splitlines()] if kept.exists() else []
     if failure: failure = f"{name}, cell {at['index']+1} ({_first_line(nb.cells[at['index']].source)}): {failure}"

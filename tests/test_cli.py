@@ -32,8 +32,9 @@ def outputs(path): return [''.join(o.get('text', '') for o in c.get('outputs', [
 RECORD = "from practicaldl import course\ncourse._state['chapter'] = 'whatever'\n"
 
 
-def test_a_run_that_succeeds(tmp_path, capsys):
+def test_a_run_that_succeeds(tmp_path, capsys, monkeypatch):
     "Two chapters: a table, results.json with the promised keys, executed notebooks, and the sources untouched."
+    monkeypatch.setattr('torch.version.cuda', None)
     first = chapter(tmp_path/'nbs', '01_good', '# where we are\nimport os\nprint(os.listdir(), os.path.basename(os.getcwd()))',
                     '#| eval: false\nraise SystemError("must not run")', RECORD+"course.record('accuracy', 0.97, at_least=0.95)", memory_mb=5000)
     second = chapter(tmp_path/'nbs', '02_quiet', 'print(1+1)')
@@ -53,8 +54,9 @@ def test_a_run_that_succeeds(tmp_path, capsys):
     skipped = nbformat.read(tmp_path/'out'/'01_good.ipynb', as_version=4).cells[2]
     assert skipped.outputs==[] and 'tags' not in skipped.metadata
 
-def test_runs_that_fail(tmp_path, capsys):
+def test_runs_that_fail(tmp_path, capsys, monkeypatch):
     "A failing cell, a missed bar, too much memory, each told in one line; the other chapters still run."
+    monkeypatch.setattr('torch.version.cuda', None)
     chapter(tmp_path/'nbs', '01_breaks', 'x = 1', '# a remark\ny = x/0', 'print("not reached")')
     chapter(tmp_path/'nbs', '02_misses', RECORD+"course.record('accuracy', 0.5, at_least=0.9)")
     chapter(tmp_path/'nbs', '03_eats', RECORD+"course.record('accuracy', 0.95, at_least=0.9)", memory_mb=1)
@@ -68,6 +70,23 @@ def test_runs_that_fail(tmp_path, capsys):
     assert [(r['chapter'], r['metric'], r['passed']) for r in rows]==[('01_breaks', 'runs to the end', False), ('02_misses', 'accuracy', False),
         ('02_misses', 'runs to the end', False), ('03_eats', 'accuracy', True), ('03_eats', 'peak memory (MB)', False)]
     assert outputs('out/01_breaks.ipynb')[2]=='' and nbformat.read('out/01_breaks.ipynb', as_version=4).cells[2].outputs[0].ename=='ZeroDivisionError'
+
+def test_an_error_that_is_shown_but_does_not_stop_a_cell_fails_the_chapter(tmp_path, capsys):
+    "As when a figure cannot be drawn: Jupyter shows the error after the cell, and goes on."
+    chapter(tmp_path/'nbs', '01_draws', 'x = 1', 'def draw(*args): raise ValueError("cannot be drawn")\nget_ipython().events.register("post_execute", draw)', 'get_ipython().events.unregister("post_execute", draw)')
+    assert cli.main(['run', '--from', str(tmp_path/'nbs'), '--out', 'out'])==1
+    assert 'FAILED 01_draws, cell 3 (def draw(*args): raise ValueError("cannot be drawn")): ValueError: cannot be drawn' in capsys.readouterr().err
+
+def test_memory_is_only_reported_where_pytorch_is_a_build_for_cuda(tmp_path, monkeypatch, capsys):
+    chapter(tmp_path/'nbs', '01_eats', RECORD+"course.record('accuracy', 0.95, at_least=0.9)", memory_mb=1)
+    monkeypatch.setattr('torch.version.cuda', '12.1')
+    assert cli.main(['run', '--from', str(tmp_path/'nbs'), '--out', 'out'])==0
+    row = json.loads(Path('out/results.json').read_text(encoding='utf-8'))[1]
+    assert row['metric']=='peak memory (MB)' and row['value'] > 1 and row['bar'] is None and row['passed'] is True
+
+def test_the_process_of_a_kernel_is_found_with_old_and_new_jupyter():
+    from types import SimpleNamespace as Thing
+    assert cli._pid(Thing(provisioner=Thing(pid=7)))==7 and cli._pid(Thing(kernel=Thing(pid=8)))==8
 
 def test_a_relative_cache_is_the_same_for_every_chapter(tmp_path, monkeypatch):
     "A cache named by a relative path means the one beside us, not one in the empty folder that the kernel runs in."
