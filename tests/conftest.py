@@ -1,5 +1,5 @@
 """What the tests share: a cache of their own, no network, a small web server, pictures and wheels made by hand."""
-import base64, contextlib, hashlib, os, shutil, stat, sys, threading, time, zipfile
+import base64, contextlib, hashlib, json, os, shutil, stat, sys, threading, time, zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -133,13 +133,14 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         self.server.asked.append(self.path)
         with contextlib.suppress(ConnectionError): self.server.answer(self)
+    do_HEAD = do_CONNECT = do_GET
     def log_message(self, *args): pass
-    def send(self, content, status=200, kind='application/json'):
+    def send(self, content, status=200, kind='application/json', length=None, headers={}):
+        "Answer; a `length` that is larger than the content is a connection that is cut in mid-file."
         self.send_response(status)
-        self.send_header('Content-Type', kind)
-        self.send_header('Content-Length', str(len(content)))
+        for name, value in {'Content-Type': kind, 'Content-Length': length or len(content), **headers}.items(): self.send_header(name, str(value))
         self.end_headers()
-        self.wfile.write(content)
+        if self.command!='HEAD': self.wfile.write(content)
 
 
 def endless(handler):
@@ -178,6 +179,56 @@ def web():
     yield server
     server.stopped.set()
     server.shutdown(); server.server_close()
+
+
+# ------------------------------------------------------------------ the four places that data comes from, played by that server
+
+@pytest.fixture
+def fresh_urllib(monkeypatch):
+    "urllib looks for a proxy in the environment once and remembers; here it looks again, and there is none."
+    import urllib.request
+    for name in ('http_proxy', 'https_proxy', 'all_proxy'):
+        for o in (name, name.upper()): monkeypatch.delenv(o, raising=False)
+    monkeypatch.setattr(urllib.request, '_opener', None)
+
+
+def hub_answer(handler, files, commit='0123456789abcdef0123456789abcdef01234567', wrap=lambda content: content):
+    "Answer as the Hugging Face hub does for one repository: the list of its files with their hashes, and each of them; False for other paths."
+    path = handler.path.split('?')[0]
+    if '/api/models/' in path:
+        listed = [dict(rfilename=n, size=len(c), blobId=hashlib.sha1(b'blob %d\0' % len(c) + c).hexdigest(),
+                       **(dict(lfs=dict(sha256=hashlib.sha256(c).hexdigest(), size=len(c), pointerSize=134)) if n.endswith('.bin') else {})) for n, c in files.items()]
+        handler.send(json.dumps(dict(id='o/m', sha=commit, siblings=listed)).encode())
+        return True
+    name = path.rsplit('/', 1)[1]
+    if f'/resolve/{commit}/' not in path or name not in files: return False
+    handler.send(wrap(files[name]), kind='application/octet-stream', length=len(files[name]),
+                 headers={'ETag': f'"{hashlib.sha1(files[name]).hexdigest()}"', 'X-Repo-Commit': commit})
+    return True
+
+
+def tgz_of(files, top):
+    "A .tgz with a folder at its top, as fastai packs them; `files` is name to content. Its size and hash are always the same."
+    import gzip, io, tarfile
+    plain = io.BytesIO()
+    with tarfile.open(fileobj=plain, mode='w') as t:
+        for name, content in files.items():
+            info = tarfile.TarInfo(f'{top}/{name}'); info.size = len(content)
+            t.addfile(info, io.BytesIO(content))
+    return gzip.compress(plain.getvalue(), compresslevel=1, mtime=0)
+
+
+def png_of(image):
+    import io
+    made = io.BytesIO(); image.save(made, 'PNG')
+    return made.getvalue()
+
+
+def weights_of(state):
+    "What `torch.save` writes."
+    import io, torch
+    made = io.BytesIO(); torch.save(state, made)
+    return made.getvalue()
 
 
 # ------------------------------------------------------------------ pictures

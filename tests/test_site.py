@@ -276,7 +276,7 @@ def change(path, old, new):
     ('nbs/06_transformers.ipynb', '#| export', '#| export_it', 'does not know the directive export_it'),
     ('nbs/glossary.ipynb', '](02_intro.ipynb)', '](99_intro.ipynb)', 'a chapter that does not exist: 99_intro'),
     ('nbs/05_mnist.ipynb', '> ', '', 'no promise'),
-    ('docs/pages/results.md', '%MACHINE%', '%MACHINES%', 'nothing is made for %MACHINES%'),
+    ('docs/pages/results.md', '%MEASURED%', '%MEASURES%', 'nothing is made for %MEASURES%'),
     ('README.md', '## Licence', '## License', 'no section "Licence"')])
 def test_a_mistake_of_an_author_is_told_in_a_line(name, old, new, message, copied):
     "What is wrong and where, without a traceback; and no site that is half of an old one."

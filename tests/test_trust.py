@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import ROOT
-from test_project import MODULES, name_of, read, source, tracked
+from test_project import MODULES, name_of, read, readable, source, tracked
 
 PAGE = (ROOT/'docs'/'pages'/'network.md').read_text(encoding='utf-8')
 WORKFLOWS = sorted((ROOT/'.github'/'workflows').glob('*.yml'))
@@ -14,7 +14,7 @@ WORKFLOWS = sorted((ROOT/'.github'/'workflows').glob('*.yml'))
 
 # Names that can open a connection -> what has to stand on the page for a module that uses one of them.
 ASKERS = {'urlopen': 'huggingface.co', 'snapshot_download': None, 'hf_hub_download': None, 'load_state_dict_from_url': None, 'FastDownload': None,
-          'DDGS': 'DuckDuckGo', 'download_images': 'the servers that they are on', 'download_url': None, 'untar_data': None, 'urlretrieve': None, 'urlsave': None, 'urlread': None,
+          'DDGS': 'duckduckgo.com', 'download_images': 'the servers that they are on', 'download_url': None, 'untar_data': None, 'urlretrieve': None, 'urlsave': None, 'urlread': None,
           'requests': None, 'httpx': None, 'aiohttp': None, 'socket': None, 'ftplib': None, 'smtplib': None}
 ALLOWED = {'data.py': {'urlopen', 'download_images'}, 'images.py': {'urlopen', 'DDGS'}}
 
@@ -39,23 +39,74 @@ def test_pip_is_started_where_the_page_says():
     assert started=={'data.py'} and '{py:func}`~practicaldl.data.fetch_wheel`' in PAGE
     assert 'fetch_wheel' in used_in((ROOT/'practicaldl'/'pretrain.py').read_text(encoding='utf-8')) and 'make_language_model' in PAGE
 
-def test_every_service_of_the_package_is_on_the_page():
-    from practicaldl import images
-    assert all(re.search('//([^/]+)/', address)[1] in PAGE for address in (images.OPENVERSE, images.COMMONS))
-    assert set(images.PROVIDERS)=={'ddgs', 'duckduckgo_search', 'openverse', 'commons', 'shipped'}, 'a new provider belongs on docs/pages/network.md'
+def hosts_in(text): return set(re.findall(r'https?://([a-z0-9.-]+\.[a-z]{2,})', text))
 
-def test_every_host_of_the_page_is_one_that_is_asked():
-    "No row for what is no longer done."
-    from fastai.data.external import URLs
-    from torchvision.models import ResNet18_Weights
-    asked = ' '.join([*(p.read_text(encoding='utf-8') for p in MODULES), *(str(v) for v in vars(URLs).values()), ResNet18_Weights.DEFAULT.url, *(source(c) for c in read(ROOT/'nbs'/'01_bird.ipynb')['cells'])])
-    hosts = re.findall(r'`([a-z0-9.-]+\.(?:com|co|org))`', PAGE)
-    assert len(hosts) >= 5 and [h for h in hosts if h not in asked]==[]
+def fetched_from(monkeypatch, folder):
+    "The hosts of all full editions: each is fetched, but for the last step."
+    from practicaldl import data
+    asked = []
+    def fetch(url, path): asked.append(url); raise ConnectionError('not asked in a test')
+    monkeypatch.delenv('HF_ENDPOINT', raising=False)
+    monkeypatch.setattr(data, '_fetch_file', fetch)
+    rows = [r.full for r in data.REGISTRY.values() if not isinstance(r.full, (data.Kaggle, data.Search))]
+    for i, source in enumerate(rows):
+        (folder/str(i)).mkdir()
+        with pytest.raises(data.DataError): data._FETCH_FULL[type(source)](source, folder/str(i))
+    assert len(asked)==len(rows) >= 8
+    return hosts_in(' '.join(asked))
+
+def searched_at(monkeypatch):
+    "The hosts of all providers of pictures: ours are called, but for the last step; of the two libraries the addresses are read."
+    import inspect
+    import ddgs.engines, duckduckgo_search
+    from practicaldl import images
+    assert list(images.PROVIDERS)==['ddgs', 'duckduckgo_search', 'openverse', 'commons', 'shipped'], 'a new provider belongs on docs/pages/network.md'
+    asked = []
+    def ask(request, timeout): asked.append(request.full_url); raise OSError('not asked in a test')
+    monkeypatch.setattr(images, 'urlopen', ask)
+    for provider in (images.openverse, images.commons):
+        with pytest.raises(images._Unhelpful): provider('bird', 1)
+    asked += [inspect.getsource(inspect.getmodule(engine)) for engine in ddgs.engines.ENGINES['images'].values()]
+    asked += [inspect.getsource(o) for o in (duckduckgo_search.DDGS.images, duckduckgo_search.DDGS._get_vqd)]
+    return hosts_in(' '.join(asked))
+
+def installed_from():
+    "The hosts of pip, and those in the commands of README, in the cells that install, and in the files that make a container, a dev container and Binder."
+    # In a process of its own: where pip is imported, setuptools leaves the old distutils in place, and later tests build wheels.
+    own = subprocess.run([sys.executable, '-c', 'from pip._internal.models.index import PyPI; print(PyPI.simple_url, PyPI.file_storage_domain)'], capture_output=True, text=True, check=True).stdout.split()
+    readme = ' '.join(map(''.join, re.findall(r'(?s)```(?:sh|powershell)\n(.*?)```|`(PIP_\w+=[^`]*)`', (ROOT/'README.md').read_text(encoding='utf-8'))))
+    cells = [source(c) for p in sorted((ROOT/'nbs').glob('[0-9][0-9]_*.ipynb')) for c in read(p)['cells'] if '%pip install' in source(c)]
+    files = [(ROOT/name).read_text(encoding='utf-8') for name in ('Containerfile', '.binder/requirements.txt', '.devcontainer/devcontainer.json', 'Makefile')]
+    images = re.findall(r'(?m)^FROM ([a-z.]+)/|"image": "([a-z.]+)/', '\n'.join(files))
+    return hosts_in(' '.join([own[0], readme, *cells, *files])) | {own[1]} | {''.join(o) for o in images}
+
+def opened_by_links():
+    sys.path.insert(0, str(ROOT/'docs'))
+    from prepare import launch_links
+    return hosts_in(' '.join(launch_links('01_bird').values()))-{'github.com'}
+
+def asked_by_jupyterlab():
+    from jupyterlab.handlers.announcements import JUPYTERLAB_LAST_RELEASE_URL
+    from jupyterlab.labapp import LabApp
+    return hosts_in(f'{LabApp.news_url.default_value} {JUPYTERLAB_LAST_RELEASE_URL}')
+
+ON_THE_PAGE = {o for o in re.findall(r'`([a-z0-9-]+(?:\.[a-z0-9-]+)+)`', PAGE)}
+
+def test_the_page_names_the_hosts_that_are_asked_and_no_others(monkeypatch, tmp_path):
+    "Taken from what runs, not from a list: a new source of data, a new index or another image is missed here at once."
+    asked = fetched_from(monkeypatch, tmp_path) | searched_at(monkeypatch) | installed_from() | opened_by_links() | asked_by_jupyterlab()
+    assert sorted(asked-ON_THE_PAGE)==[] and sorted(ON_THE_PAGE-asked)==[]
+
+def test_an_address_in_the_package_is_asked_or_only_shown():
+    "What is neither on the page nor the place to read about a data set has no business in the package."
+    from practicaldl.data import REGISTRY
+    there = set().union(*(hosts_in(p.read_text(encoding='utf-8')) for p in MODULES if p.name!='_modidx.py'))   # nbdev keeps the address of the site there
+    assert there-ON_THE_PAGE <= {h for r in REGISTRY.values() for h in hosts_in(r.origin)} and len(there) > 8
 
 def test_every_command_of_the_makefile_that_asks_somebody_is_on_the_page():
     makefile = (ROOT/'Makefile').read_text(encoding='utf-8')
-    asking = {name for name, body in re.findall(r'^([\w-]+):[^\n]*\n((?:\t[^\n]*\n)+)', makefile, re.M) if re.search(r'pip|--links|versions\.py', body)}
-    assert asking=={'links', 'audit', 'test-latest', 'test-oldest'} and all(f'`make {name}`' in PAGE for name in asking)
+    asking = {name for name, rest in re.findall(r'^([\w-]+):([^\n]*\n(?:\t[^\n]*\n)+)', makefile, re.M) if re.search(r'--links|versions\.py|\$\(TOOLS\)', rest)}
+    assert asking=={'links', 'audit', 'sbom', 'test-latest', 'test-oldest'} and all(f'`make {name}`' in PAGE for name in asking)
     assert 'NeverCheckForUpdate' in makefile and 'NeverCheckForUpdate' in (ROOT/'Containerfile').read_text(encoding='utf-8')
 
 QUIET = """
@@ -110,18 +161,72 @@ def findings(path):
 
 HUGGING_FACE = re.compile(r'\bhf_[A-Za-z]{30,}\b')   # detect-secrets does not know this one
 
-def test_no_key_stands_in_a_notebook_or_a_file():
-    found = []
+def test_no_key_stands_in_a_notebook_or_a_file(tmp_path):
+    "Cells and their outputs are looked through as text, a line for a line; pictures are left out, in which any letters may come by chance."
+    found, seen = [], 0
     for path in tracked():
         if path.suffix in ('.webp', '.png', '.jpg', '.ico', '.safetensors') or path.name=='test_trust.py': continue
-        found += findings(path) + [(path.name, 'Hugging Face', o) for o in HUGGING_FACE.findall(path.read_text(encoding='utf-8'))]
-    assert found==[]
+        plain = tmp_path/f'{seen}.txt'; seen += 1
+        plain.write_text(readable(path).replace('\\n', '\n').replace('\\"', '"'), encoding='utf-8')
+        found += [(name_of(path), *o[1:]) for o in findings(plain)] + [(name_of(path), 'Hugging Face', o) for o in HUGGING_FACE.findall(plain.read_text(encoding='utf-8'))]
+    assert found==[] and seen > 60
 
 @pytest.mark.parametrize('key', ['ghp_'+'a1B2'*9, '-----BEGIN RSA '+'PRIVATE KEY-----', 'AKIA'+'ABCDEFGHIJKLMNOP', 'hf_'+'abcdefghij'*4])
 def test_a_key_in_a_notebook_is_found(tmp_path, key):
     path = tmp_path/'a.ipynb'
     path.write_text(json.dumps({'cells': [{'source': [f'token = "{key}"\n']}]}, indent=1), encoding='utf-8')
     assert findings(path) or HUGGING_FACE.findall(path.read_text(encoding='utf-8'))
+
+# ------------------------------------------------------------------ the lock, looked up
+
+sys.path.insert(0, str(ROOT/'tests'))
+import audit
+
+def test_every_line_of_the_lock_is_looked_up():
+    "Those for another Python or system too; each list can be judged alone."
+    lock = (ROOT/'constraints.txt').read_text(encoding='utf-8')
+    wanted = {tuple(line.split(';')[0].strip().split('==')) for line in lock.splitlines() if line.strip() and not line.startswith('#')}
+    lists = audit.lists_of(lock)
+    assert {o for pins in lists for o in pins.items()}==wanted and 2 <= len(lists) <= 5
+    with pytest.raises(ValueError, match='no pin'): audit.lists_of('torch>=2')
+
+ANSWERS = """
+import json, sys
+wanted = [line.strip().split('==') for line in open(sys.argv[sys.argv.index('--requirement')+1], encoding='utf-8')]
+about = {known}
+print(json.dumps(dict(dependencies=[dict(name=n, version=v, **about.get(n, dict(vulns=[]))) for n, v in wanted])))
+"""
+
+@pytest.mark.parametrize('known, status, words', [
+    ("{}", 0, '3 of 3 versions in the lock were looked up; 0 of them'),
+    ("{'b': dict(vulns=[dict(id='PYSEC-1', fix_versions=['3'], aliases=['CVE-1'])])}", 1, 'b 2: PYSEC-1 = CVE-1; mended in 3'),
+    ("{'b': dict(skip_reason='not found')}", 2, 'this is no clean bill. Not looked up: b 2. The first reason: not found'),
+    ("{'b': dict(skip_reason='not found'), 'a': dict(vulns=[dict(id='PYSEC-2', fix_versions=[])])}", 1, 'a 1: PYSEC-2; mended in no version yet'),
+    ("sys.exit('no route to the index')", 2, '0 of 3 versions in the lock were looked up')])
+def test_the_audit_is_only_clean_when_everything_was_looked_up(tmp_path, monkeypatch, capsys, known, status, words):
+    "With a stand-in for pip-audit that answers as the real one does."
+    (tmp_path/'pip_audit').mkdir()
+    (tmp_path/'pip_audit'/'__main__.py').write_text(ANSWERS.replace('{known}', known), encoding='utf-8')
+    (tmp_path/'lock.txt').write_text("# a lock\na==1 ; python_full_version < '3.11'\na==2 ; python_full_version >= '3.11'\nb==2\n", encoding='utf-8')
+    monkeypatch.setenv('PYTHONPATH', str(tmp_path))
+    monkeypatch.setattr(audit, 'LOCK', tmp_path/'lock.txt')
+    assert audit.main()==status
+    assert words in ''.join(capsys.readouterr())
+
+# ------------------------------------------------------------------ the bill of materials
+
+def test_the_bill_of_materials_has_the_data_and_no_folder_of_this_machine():
+    "What is added to the list of packages; `make sbom` compares the whole with the schema of CycloneDX."
+    import sbom
+    from practicaldl.data import REGISTRY
+    own = {'bom-ref': 'practicaldl==1', 'name': 'practicaldl', 'type': 'library', 'externalReferences': [{'type': 'distribution', 'url': ROOT.as_uri()}, {'type': 'website', 'url': 'https://example.org'}]}
+    bom = sbom.whole({'metadata': {}, 'components': [own, {'bom-ref': 'torch==1', 'name': 'torch', 'type': 'library'}], 'dependencies': [{'ref': 'practicaldl==1', 'dependsOn': ['torch==1']}, {'ref': 'torch==1'}]})
+    refs = [c['bom-ref'] for c in bom['components']]
+    assert bom['metadata']['component']['name']=='practicaldl' and 'practicaldl==1' not in refs and len(set(refs))==len(refs)
+    assert {o for d in bom['dependencies'] for o in (d['ref'], *d.get('dependsOn', []))} <= {*refs, 'practicaldl==1'}
+    assert {f'data:{n}' for n in REGISTRY} <= set(refs) and all(r.licence in str(bom) and (not r.wheel or r.wheel.sha256 in str(bom)) for r in REGISTRY.values())
+    assert {f'file:{p.name}' for p in (ROOT/'practicaldl'/'assets').iterdir() if p.name!='README.md'} <= set(refs)
+    assert 'https://example.org' in str(bom) and ROOT.as_uri() not in str(bom)
 
 # ------------------------------------------------------------------ GitHub
 
@@ -136,6 +241,12 @@ def test_a_workflow_may_only_read_is_pinned_and_ends(path):
     assert uses and all(re.fullmatch(r'[\w./-]+@[0-9a-f]{40}', action) and re.fullmatch(r' # v[\d.]+', version) for action, version in uses)
     assert 'persist-credentials: false' in text and 'secrets.' not in text and 'pull_request_target' not in text
     assert all(re.search(rf'^{t}:', (ROOT/'Makefile').read_text(encoding='utf-8'), re.M) for t in re.findall(r'run: make ([\w-]+)', text) if not t.endswith('-'))
+
+def test_the_pins_of_actions_are_moved_by_somebody():
+    import yaml
+    about = yaml.safe_load((ROOT/'.github'/'dependabot.yml').read_text(encoding='utf-8'))
+    assert about['version']==2 and 'github-actions' in {o['package-ecosystem'] for o in about['updates']}
+    assert 'pip' not in {o['package-ecosystem'] for o in about['updates']}   # the lock serves several Pythons; one line of it cannot be moved alone
 
 def test_a_weakness_can_be_reported():
     text = (ROOT/'SECURITY.md').read_text(encoding='utf-8')
