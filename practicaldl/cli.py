@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['chapter_folder', 'find_chapters', 'run_chapter', 'table', 'uncommitted', 'run', 'fetch_all', 'doctor', 'lighter_png',
-           'lighten_figures', 'keep_outputs', 'refresh', 'main']
+           'lighten_figures', 'keep_outputs', 'refresh', 'app', 'main']
 
 # %% ../nbs/lib/cli.ipynb #a3a4207c
-import argparse, json, os, re, subprocess, sys, tempfile, time
+import argparse, contextlib, json, os, re, subprocess, sys, tempfile, time
 from pathlib import Path
 from . import __version__, data
 from .course import bar_text
@@ -166,10 +166,14 @@ def table(
 
 # %% ../nbs/lib/cli.ipynb #566957fa
 def _write_json(path, content):
-    "Write a file whole or not at all."
+    "Write a file whole or not at all; `CourseError` where the disk does not take it."
     part = path.with_name(f'.{path.name}.part')
-    part.write_text(json.dumps(content, indent=1, ensure_ascii=False)+'\n', encoding='utf-8')
-    os.replace(part, path)
+    try:
+        part.write_text(json.dumps(content, indent=1, ensure_ascii=False)+'\n', encoding='utf-8')
+        os.replace(part, path)
+    except OSError as e:
+        with contextlib.suppress(OSError): part.unlink(missing_ok=True)
+        raise CourseError(f"{path} cannot be written ({e.strerror}). Make room for it, or name another folder with --out.") from None
 
 def uncommitted(
     folder:Path  # in a git checkout, or not
@@ -301,6 +305,16 @@ def refresh(args) -> int:
     for line in failures: print(f'FAILED {line}', file=sys.stderr)
     return 1 if failures else 0
 
+# %% ../nbs/lib/cli.ipynb #a9d0c1e3
+def app(args) -> int:
+    "Start the page around the bird model, or around a model that `save_model` wrote."
+    from practicaldl.serving import bird_model, load_model, make_app, serve
+    if args.model: page = make_app(load_model(args.model), title='What is in this picture?')
+    else: page = make_app(bird_model())
+    serve(page, port=args.port)
+    return 0
+
+
 # %% ../nbs/lib/cli.ipynb #407d02d3
 def _parser():
     p = argparse.ArgumentParser('practicaldl', description='A deep-learning course whose chapters run.')
@@ -320,6 +334,9 @@ def _parser():
     c.add_argument('names', nargs='*', help='for example MNIST_SAMPLE; all of them where none is named')
     c.add_argument('--edition', choices=('sample', 'full'), help='overrules PRACTICALDL_EDITION')
     command('doctor', doctor, 'say what this machine has and what is missing')
+    c = command('app', app, 'open a page on which the bird model says what is in a picture')
+    c.add_argument('--model', metavar='FOLDER', help='a model that save_model wrote; the bird model where none is named')
+    c.add_argument('--port', type=int, help='on which the page answers (default: a free one from 7860 on)')
     command('refresh', refresh, "for authors: run chapters and keep their outputs", chapters=True)
     return p
 

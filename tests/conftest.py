@@ -74,6 +74,27 @@ def read_only(tmp_path):
     place.chmod(stat.S_IRWXU)
 
 
+# ------------------------------------------------------------------ a browser
+
+def find_browser():
+    "A Chromium of the system, or the one named by PRACTICALDL_BROWSER."
+    names = ('chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable', 'chrome', 'msedge')
+    usual = ('/Applications/Google Chrome.app/Contents/MacOS/Google Chrome', r'C:\Program Files\Google\Chrome\Application\chrome.exe')
+    return os.environ.get('PRACTICALDL_BROWSER') or next((o for o in (*map(shutil.which, names), *(u for u in usual if Path(u).exists())) if o), None)
+
+@pytest.fixture(scope='module')
+def browser():
+    "Chromium or Chrome, for the tests of one file."
+    without = pytest.fail if os.environ.get('PRACTICALDL_NEEDS_BROWSER') else pytest.skip
+    try: import playwright.sync_api as api
+    except ImportError: without('pages are not opened in a browser: playwright is missing, which is part of the dev extra')
+    if not (program := find_browser()): without('pages are not opened in a browser: no Chromium or Chrome is installed (Debian: apt-get install chromium), and PRACTICALDL_BROWSER names none')
+    with api.sync_playwright() as p:
+        chromium = p.chromium.launch(executable_path=program, args=['--disable-gpu', '--disable-background-networking'])
+        yield chromium
+        chromium.close()
+
+
 # ------------------------------------------------------------------ pip without a network
 
 @pytest.fixture

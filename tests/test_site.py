@@ -339,12 +339,6 @@ def test_workflows_build_publish_and_check_links():
 
 # ------------------------------------------------------------------ in a browser
 
-def find_browser():
-    "A Chromium of the system, or the one named by PRACTICALDL_BROWSER."
-    names = ('chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable', 'chrome', 'msedge')
-    usual = ('/Applications/Google Chrome.app/Contents/MacOS/Google Chrome', r'C:\Program Files\Google\Chrome\Application\chrome.exe')
-    return os.environ.get('PRACTICALDL_BROWSER') or next((o for o in (*map(shutil.which, names), *(u for u in usual if Path(u).exists())) if o), None)
-
 @pytest.fixture(scope='session')
 def address(site):
     "The site on loopback, under the path that it has on the web."
@@ -354,17 +348,6 @@ def address(site):
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f'http://127.0.0.1:{server.server_port}/{PREFIX}/'
     server.shutdown()
-
-@pytest.fixture(scope='session')
-def browser():
-    without = pytest.fail if os.environ.get('PRACTICALDL_NEEDS_BROWSER') else pytest.skip
-    try: import playwright.sync_api as api
-    except ImportError: without('the site is not opened in a browser: playwright is missing, which is part of the dev extra')
-    if not (program := find_browser()): without('the site is not opened in a browser: no Chromium or Chrome is installed (Debian: apt-get install chromium), and PRACTICALDL_BROWSER names none')
-    with api.sync_playwright() as p:
-        chromium = p.chromium.launch(executable_path=program, args=['--disable-gpu', '--disable-background-networking'])
-        yield chromium
-        chromium.close()
 
 @pytest.fixture
 def reader(browser, address):
