@@ -2,22 +2,27 @@
 PYTHON ?= python3
 BIN := .venv/bin
 CHAPTERS ?=
+TIMES ?= 20
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-latest test-oldest lab docs docs-open links data doctor refresh bench same audit sbom clean
+.PHONY: help run test test-latest test-oldest lab app docs docs-open links data doctor refresh bench clone same repeat offline audit sbom clean
 
 help:
 	@echo "make run      run every chapter and print what it measured (CHAPTERS=\"01_bird\" runs one)"
 	@echo "make test     check that nbs/ and practicaldl/ agree, run every notebook as a test, then pytest, which builds the site too"
 	@echo "make lab      open the chapters in JupyterLab"
+	@echo "make app      open a page on which the bird model says what is in a picture"
 	@echo "make data     fetch the data sets and weights, for use offline"
 	@echo "make doctor   say what this machine has and what is missing"
 	@echo "make docs     build the site, without a network, into build/site; make docs-open shows it in a browser"
 	@echo "make links    for authors: ask every other host that the site links to (needs a network)"
 	@echo "make refresh  for authors: run chapters and keep their outputs"
-	@echo "make bench    for authors: measure every chapter three times and plain code beside it, and write the tables"
+	@echo "make bench    for authors: measure every chapter three times and plain code beside it, and write the tables (CHAPTERS=\"01_bird\" measures one anew)"
+	@echo "make clone    for authors: how many minutes it takes from a fresh clone to the table, installation included"
 	@echo "make same     for authors: run every chapter and say where outputs differ from the committed ones"
+	@echo "make repeat   for authors: run quick chapters 20 times and say where a run differs from the first (TIMES=5 CHAPTERS=\"05_mnist\")"
+	@echo "make offline  for authors, Linux: run every chapter without a network and write down each attempt to leave the machine"
 	@echo "make test-latest, make test-oldest   for authors: every chapter from the wheel, with the newest or the oldest versions that are allowed"
 	@echo "make audit, make sbom   for authors: look the lock up among known vulnerabilities; write the software bill of materials"
 	@echo "make clean    remove results, caches of Python and .venv (fetched data stays)"
@@ -52,6 +57,9 @@ docs-open: $(READY)
 links: $(READY)
 	@$(BIN)/python docs/build.py --links
 
+app: $(READY)
+	@$(BIN)/practicaldl app
+
 data: $(READY)
 	@$(BIN)/practicaldl data
 
@@ -62,11 +70,21 @@ refresh: $(READY)
 	@$(BIN)/practicaldl refresh $(CHAPTERS)
 
 bench: $(READY)
-	@$(BIN)/python bench/bench.py --outputs
+	@$(BIN)/python bench/bench.py --outputs $(CHAPTERS)
+
+clone: $(READY)
+	@$(BIN)/python bench/clone.py
 
 same: $(READY)
 	@PRACTICALDL_EDITION=sample $(BIN)/practicaldl run --out build/same $(CHAPTERS)
 	@$(BIN)/python bench/compare.py build/same
+
+repeat: $(READY)
+	@$(BIN)/python bench/repeat.py --times $(TIMES) $(CHAPTERS)
+
+offline: $(READY)
+	@PRACTICALDL_EDITION=sample $(BIN)/practicaldl data
+	@$(BIN)/python bench/offline.py $(CHAPTERS)
 
 test-latest: $(READY)
 	@$(BIN)/python bench/versions.py latest

@@ -1,6 +1,9 @@
 """Measure the course: `make bench`. Every chapter three times in fresh processes, in turns, and beside it, in the same run, the same sections
 in plain fastai and transformers (bench/plain.py). The result goes to docs/results.json; README, the site and the boxes of the chapters are written from it.
 
+`make bench CHAPTERS="05_mnist"` measures only the named chapters, with their sections, and keeps the rest of docs/results.json. That needs the machine and the
+versions of the file, since one line says for all rows how they were measured.
+
 Nothing is written where a chapter fails, misses a bar or does not give the same values each time.
 """
 import argparse, datetime, json, os, platform, re, statistics, subprocess, sys
@@ -56,11 +59,20 @@ def import_seconds(times=5) -> float:
     code = 'import time; began = time.perf_counter(); import practicaldl; print(time.perf_counter()-began)'
     return statistics.median(float(subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True, check=True).stdout) for _ in range(times))
 
-def run_chapter(name, out):
-    "Rows of results of one chapter, run in a fresh process."
+def ran(
+    name:str,  # of a chapter
+    out:Path   # a folder
+) -> tuple:    # rows of results, and what went wrong: empty where nothing did
+    "Run one chapter in a fresh process."
     done = subprocess.run([sys.executable, '-c', 'import sys; from practicaldl.cli import main; sys.exit(main())', 'run', name, '--edition', 'sample', '--out', str(out)], cwd=ROOT, capture_output=True, text=True, encoding='utf-8')
-    if done.returncode: sys.exit(f'Nothing was written: {name} failed.\n{done.stderr.strip()}')
-    return json.loads((out/'results.json').read_text(encoding='utf-8'))
+    if done.returncode: return [], done.stderr.strip() or f'ended with {done.returncode}'
+    return json.loads((out/'results.json').read_text(encoding='utf-8')), ''
+
+def run_chapter(name, out):
+    "Rows of results of one chapter; ends the program where it fails."
+    rows, failure = ran(name, out)
+    if failure: sys.exit(f'Nothing was written: {name} failed.\n{failure}')
+    return rows
 
 def run_plain(name):
     "What a section of plain.py measures; where it fails, the last line of what it said."
@@ -70,15 +82,23 @@ def run_plain(name):
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 def main():
-    p = argparse.ArgumentParser(description='Measure every chapter, and the plain code beside it.')
+    p = argparse.ArgumentParser(description='Measure chapters, and the plain code beside them.')
+    p.add_argument('chapters', nargs='*', help='all of them where none is named; else the other rows of docs/results.json are kept')
     p.add_argument('--times', type=int, default=3, help='runs of each chapter (default: 3)')
     p.add_argument('--out', type=Path, default=ROOT/'build'/'bench', help='folder for the executed notebooks')
     p.add_argument('--machine', default=machine(), help='the machine in words')
     p.add_argument('--outputs', action='store_true', help='keep the outputs of the first run in the notebooks, too')
     args = p.parse_args()
-    names, runs = [c.stem for c in chapters()], {}
+    names, runs, others = [c.stem for c in chapters()], {}, None
+    if args.chapters:
+        if unknown := set(args.chapters)-set(names): sys.exit(f"There is no chapter {', '.join(sorted(unknown))}. There are: {', '.join(names)}.")
+        others = measured.kept()
+        if why := measured.hindrances(others, args.machine, args.times): sys.exit(f"Nothing was measured, since the other rows could not be kept: {'; '.join(why)}. Measure every chapter: make bench.")
+        if missing := set(names)-set(args.chapters)-{r['chapter'] for r in others['rows']}: sys.exit(f"Nothing was measured: docs/results.json has no rows for {', '.join(sorted(missing))} either. Name them as well.")
+        names = [name for name in names if name in args.chapters]
+    sections = {section: about for section, about in SECTIONS.items() if about[0] in names}
     theirs = {}
-    for section in SECTIONS:   # first, since a section that fails then costs the least time
+    for section in sections:   # first, since a section that fails then costs the least time
         theirs[section] = run_plain(section)
         print(f"plain  {section:<20} {theirs[section]['seconds']:7.1f} s  {theirs[section]['value']:.4g}", flush=True)
     for turn in range(args.times):
@@ -87,7 +107,7 @@ def main():
             runs.setdefault(name, []).append(rows)
             print(f"run {turn+1} of {args.times}  {name:<20} {rows[0]['seconds']:7.1f} s  {rows[0]['peak_mb']:>6,} MB", flush=True)
     plain = []
-    for section, (chapter, metric, more, ids) in SECTIONS.items():
+    for section, (chapter, metric, more, ids) in sections.items():
         ours = statistics.median(seconds_of(args.out/f'{turn+1}'/chapter/f'{chapter}.ipynb', ids) for turn in range(args.times))
         value = next(r['value'] for r in runs[chapter][0] if r['metric']==metric)
         found = theirs[section]
@@ -97,6 +117,6 @@ def main():
         sys.exit('Nothing was written: the outputs of two runs differ.\n'+'\n'.join(told))
     if args.outputs:
         for name in names: keep_outputs(args.out/'1'/name/f'{name}.ipynb', ROOT/'nbs'/f'{name}.ipynb')
-    print(measured.take(runs, plain, args.machine, import_seconds()))
+    print(measured.take(runs, plain, args.machine, import_seconds(), others))
 
 if __name__=='__main__': main()

@@ -1,8 +1,9 @@
 """Say where the text outputs of chapters that were run differ from the committed ones: `make same`.
 
+What is compared is what a reader sees as text: printed lines, values, the words of tables in HTML and Markdown, and errors. Pictures are not compared.
 Times, and what depends on the machine or on the day by its nature, is left out of the comparison; the list is below.
 """
-import difflib, json, re, sys
+import difflib, html, json, re, sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -13,17 +14,38 @@ MAY_DIFFER = (
     (r'\b\d+:\d\d(:\d\d)?\b', '(time)'),
     (r'[\d.,]+ ?(s|ms|µs|us|ns|seconds?|minutes?|milliseconds?)\b', '(time)'),
     (r'(?<=; ratio )[\d.]+$', '(ratio of times)'),
+    (r'\bmemory [\d.,]+ ?MB', '(memory)'),   # the peak of a process hangs on its allocator, its threads and the versions below it
     (r'0x[0-9a-f]{6,}', '(address in memory)'),
     (r'(/[\w.~-]+){2,}/', '(folder)'),
 )
+
+def words_of(
+    markup:str  # HTML, or Markdown, which may hold HTML
+) -> str:       # a line for each row or paragraph
+    "What of a table is to be read: no tags, no styles, no scripts."
+    text = re.sub(r'(?s)<style.*?</style>|<script.*?</script>|<!--.*?-->', '', markup)
+    text = re.sub(r'\s+', ' ', text) if '</tr>' in text else text   # pandas breaks lines within a row
+    text = re.sub(r'<[^>]+>', ' ', re.sub(r'</(tr|p|div|h\d|li|table)>|<br ?/?>', '\n', text))
+    lines = (' '.join(html.unescape(line).split()) for line in text.splitlines())
+    return '\n'.join(line for line in lines if line)
+
+def said_by(
+    output:dict  # of a code cell
+) -> str:
+    "The text of an output: what was printed, an error by its name and its message, or a value with the words of its table."
+    if output['output_type']=='error': return f"{output['ename']}: {output['evalue']}\n"
+    if output['output_type']=='stream': return ''.join(output['text'])
+    plain, markup = (''.join(output['data'].get(kind, '')) for kind in ('text/plain', 'text/html'))
+    markup = markup or ''.join(output['data'].get('text/markdown', ''))
+    # Both, since the plain text of a table is often no more than the name of a class; fastai's tables, though, have their HTML there as well.
+    return '\n'.join(dict.fromkeys((words_of(plain) if plain==markup else plain, words_of(markup))))+'\n'
 
 def texts(notebook) -> list:
     "For each code cell its number and its text outputs, without what may differ."
     found = []
     for i, cell in enumerate(json.loads(Path(notebook).read_text(encoding='utf-8'))['cells']):
         if cell['cell_type']!='code': continue
-        said = [''.join(o.get('text') or o.get('data', {}).get('text/plain') or '') for o in cell['outputs']]
-        text = ''.join(said)
+        text = ''.join(map(said_by, cell['outputs']))
         for pattern, instead in MAY_DIFFER: text = re.sub(pattern, instead, text, flags=re.M)
         found.append((i, text))
     return found

@@ -3,7 +3,7 @@
 Nothing is run here, and nothing is fetched. What a reader of the site sees is what stands in the notebooks: their text, their code without
 nbdev's directives, and the outputs that were committed with them.
 """
-import ast, base64, importlib, inspect, io, json, re, shutil
+import ast, base64, importlib, inspect, io, json, re, shutil, statistics
 from configparser import ConfigParser
 from dataclasses import dataclass, is_dataclass
 from pathlib import Path
@@ -66,6 +66,9 @@ def local_links(
 
 # ------------------------------------------------------------------ what was measured
 
+# What these chapters may take together, on two processor cores.
+GOAL, GOAL_SECONDS = ('01_bird', '02_intro', '04_how_nets_learn', '05_mnist', '06_transformers', '07_ulmfit'), 480
+
 @dataclass
 class Measured:
     "A run of all chapters, as `docs/results.json` keeps it."
@@ -75,21 +78,34 @@ class Measured:
     runs:int       # of each chapter
     import_seconds:float   # of `import practicaldl`
     plain:list     # the sections that were measured beside plain fastai and transformers
+    measured:dict  # chapter to the day of its runs, YYYY-MM-DD; a chapter may be missing
+    clone_minutes:dict|None   # from a clone to the table, see bench/clone.py; None where it was not measured
 
     def of(self, chapter): return [r for r in self.rows if r['chapter']==chapter]
-    def seconds(self): return sum(self.of(p.stem)[0]['seconds'] for p in chapters())
+    def seconds(self, names=None): return sum(self.of(p.stem)[0]['seconds'] for p in chapters() if names is None or p.stem in names)
+    def together(self):
+        "The seconds of all chapters, and of those that the goal is about where there are others."
+        if {p.stem for p in chapters()}==set(GOAL): return f'Together {self.seconds():.0f} s.'
+        return f"All {len(chapters())} chapters together {self.seconds():.0f} s; of these 01, 02 and 04 to 07, whose goal is {GOAL_SECONDS} s, {self.seconds(GOAL):.0f} s."
+    def days(self):
+        "When it was measured, as words after \"Measured\"; nothing where that is not known of each chapter."
+        days = {self.measured.get(p.stem) for p in chapters()}
+        return '' if None in days else f' on {min(days)}' if len(days)==1 else f' between {min(days)} and {max(days)}'
     def in_words(self):
         "How it was measured, for README and site."
         several = "All runs gave the same values. Seconds are the median, with the range behind it, and memory is the largest peak. " if self.runs > 1 else ''
-        return (f"Measured by `make bench`: each chapter {'once' if self.runs==1 else f'{self.runs} times'} in fresh processes, sample edition, on {self.machine}; Python {self.versions['Python']}, "
-                f"torch {self.versions['torch']}, fastai {self.versions['fastai']}, transformers {self.versions['transformers']}. {several}Together {self.seconds():.0f} s. "
-                f"`import practicaldl` takes {self.import_seconds:.2g} s.")
+        cloned = self.clone_minutes and (f" On the same machine, `make run` in a fresh clone took {sum(self.clone_minutes.values()):.1f} minutes: "
+                                         f"{self.clone_minutes['installation']:.1f} for the installation, {self.clone_minutes['run']:.1f} for the data and all chapters.")
+        return (f"Measured{self.days()} by `make bench`: each chapter {'once' if self.runs==1 else f'{self.runs} times'} in fresh processes, sample edition, on {self.machine}; Python {self.versions['Python']}, "
+                f"torch {self.versions['torch']}, fastai {self.versions['fastai']}, transformers {self.versions['transformers']}. {several}{self.together()} "
+                f"`import practicaldl` takes {self.import_seconds:.2g} s.{cloned or ''}")
 
 def measured() -> Measured:
     content = json.loads((ROOT/'docs'/'results.json').read_text(encoding='utf-8'))
     missing = [p.stem for p in chapters() if p.stem not in {r['chapter'] for r in content['rows']}]
     if missing: raise SiteError(f'docs/results.json has no rows for {", ".join(missing)}. Run the chapters and keep their results: see CONTRIBUTING.md, "Measured numbers".')
-    return Measured(content['machine'], content['versions'], content['rows'], content['runs'], content['import_seconds'], content['plain'])
+    return Measured(content['machine'], content['versions'], content['rows'], content['runs'], content['import_seconds'], content['plain'],
+                    content.get('measured', {}), content.get('clone_minutes'))
 
 def number(value) -> str: return f'{value:.4g}' if abs(value)<1e4 else f'{value:,.0f}'
 def bar(text) -> str: return (text or '').replace('>=', '≥').replace('<=', '≤')
@@ -116,6 +132,16 @@ def plain_table(
     lines += [f"| {o['chapter']} | {inside_table(o['metric'])} ({'more' if o['more_is_better'] else 'less'} is better) | {number(o['value'])} | {number(o['plain_value'])} | "
               f"{o['seconds']:.0f} | {o['plain_seconds']:.0f} | {o['ratio']:.1f} |" for o in plain]
     return '\n'.join(lines)
+
+def ratios_in_words(
+    plain:list  # of `Measured`
+) -> str:       # a sentence, or nothing where nothing was measured
+    "How much longer plain code takes, and how often its value is the better one."
+    if not plain: return ''
+    ratios = sorted(o['ratio'] for o in plain)
+    better = sum(o['plain_value']!=o['value'] and (o['plain_value'] > o['value'])==o['more_is_better'] for o in plain)
+    return (f"{len(plain)} sections of the chapters, written in plain fastai or transformers with default settings, take {ratios[0]:.1f} to {ratios[-1]:.1f} times as many seconds on the same data and machine "
+            f"(median {statistics.median(ratios):.1f}), and reach a better value than ours in {better} of {len(plain)}.")
 
 
 # ------------------------------------------------------------------ notebooks
@@ -428,7 +454,7 @@ def filled(
     return re.sub(r'%([A-Z]+)%', made_for, text)
 
 def stage_pages(out, results):
-    made = {'CARDS': lambda: cards(results, out), 'RESULTS': lambda: results_table(results.rows), 'ASSETS': assets, 'MEASURED': results.in_words, 'PLAIN': lambda: plain_table(results.plain),
+    made = {'CARDS': lambda: cards(results, out), 'RESULTS': lambda: results_table(results.rows), 'ASSETS': assets, 'MEASURED': results.in_words, 'PLAIN': lambda: plain_table(results.plain), 'RATIOS': lambda: ratios_in_words(results.plain),
             'VERSIONS': lambda: ', '.join(f'{k} {v}' for k, v in results.versions.items()), 'TOC': lambda: '\n'.join(f'{p.stem[:2]} {chapter_title(p)} <{p.stem}>' for p in chapters()),
             'TOTAL': lambda: f"{results.seconds()/60:.0f}", 'FIRST': lambda: chapters()[0].stem,
             'FIRSTALT': lambda: chosen_picture(chapters()[0])[1]}

@@ -216,6 +216,8 @@ def test_windows_and_macos_run_all_tests_on_github():
     job = yaml.safe_load((ROOT/'.github'/'workflows'/'test.yml').read_text(encoding='utf-8'))['jobs']['test']
     assert {o.split('-')[0] for o in job['strategy']['matrix']['os']}=={'ubuntu', 'macos', 'windows'} and job['strategy']['fail-fast'] is False and 'continue-on-error' not in str(job)
     assert job['strategy']['matrix']['python']==list(lock_pythons())
+    oldest, newest = map(minor, lock_pythons())
+    assert job['strategy']['matrix']['include']==[dict(os='ubuntu-latest', python=f'3.{n}') for n in range(oldest+1, newest)] and PYTHON in str(job['strategy']['matrix'])
     for condition in ("runner.os != 'Windows'", "runner.os == 'Windows'"): assert any(s.get('if')==condition and 'test' in s['run'] for s in job['steps'])
 
 
@@ -269,6 +271,14 @@ def test_the_container_takes_nothing_along_by_mistake():
 def test_the_container_tries_an_offline_run_on_github():
     text = (ROOT/'.github'/'workflows'/'container.yml').read_text(encoding='utf-8')
     assert re.search(r'docker build .*-f Containerfile', text) and re.search(r'docker run .*--network none .*practicaldl run', text)
+
+def test_the_container_is_built_anew_when_what_it_copies_changes():
+    "README and LICENSE aside: they change often, or never, and nothing runs them."
+    copied = {o for word, rest in instructions() if word=='COPY' for o in rest.split()[:-1] if not o.startswith('--')}-{'README.md', 'LICENSE'}
+    when = yaml.safe_load((ROOT/'.github'/'workflows'/'container.yml').read_text(encoding='utf-8'))[True]   # YAML reads the key `on` as True
+    wanted = {f'{o}/**' if (ROOT/o).is_dir() else o for o in copied}
+    assert {'practicaldl/**', 'nbs/**', 'constraints.txt'} <= wanted
+    for event in ('push', 'pull_request'): assert wanted | {'Containerfile', '.dockerignore'} == set(when[event]['paths'])
 
 def with_comments(text):
     "JSON with comments, as dev containers may have it."
