@@ -106,7 +106,7 @@ def record(
 ):
     "Keep a measured value and check it against its bar; raises `BarMissed`."
     value, bar = float(value), bar_text(at_least, at_most)
-    passed = (at_least is None or value>=at_least) and (at_most is None or value<=at_most)   # False for nan as well
+    passed = bool((at_least is None or value>=at_least) and (at_most is None or value<=at_most))   # False for nan as well
     row = dict(chapter=_state['chapter'], metric=name, value=float(f'{value:.6g}') if math.isfinite(value) else None, bar=bar, passed=passed, edition=edition())
     target = os.environ.get('PRACTICALDL_RESULTS')
     if target:

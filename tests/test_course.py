@@ -158,6 +158,13 @@ def test_a_bar_that_is_just_reached(value):
     data.settle('sample')
     course.record('m', value, at_least=0.95, at_most=1)
 
+def test_numpy_can_be_recorded(monkeypatch, tmp_path):
+    "A value or a bar out of NumPy makes a row that JSON can keep."
+    import numpy as np
+    monkeypatch.setenv('PRACTICALDL_RESULTS', str(tmp_path/'rows'))
+    course.record('error', np.float32(0.5), at_most=np.float64(0.5))
+    assert json.loads((tmp_path/'rows').read_text(encoding='utf-8'))['passed'] is True
+
 def test_tensors_can_be_recorded(capsys):
     import numpy as np, torch
     data.settle('sample')
