@@ -9,9 +9,9 @@ __all__ = ['EDITIONS', 'LITE0', 'MINILM', 'MLXTEND', 'WIDEDEEP', 'GENSIM', 'REGI
            'check_layout', 'dataset', 'size_on_disk']
 
 # %% ../nbs/lib/data.ipynb #56c1c374
-import csv, errno, gzip, hashlib, json, lzma, os, re, shutil, stat, struct, subprocess, sys, tarfile, tempfile, time, uuid, zipfile, zlib
+import codecs, csv, errno, gzip, hashlib, json, lzma, os, queue, re, shutil, stat, struct, subprocess, sys, tarfile, tempfile, threading, time, uuid, zipfile, zlib
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
@@ -106,7 +106,7 @@ class Wheel:
 
 @dataclass(frozen=True)
 class Fastai:
-    "An archive of fastai's `URLs`; its size and hash are compared with fastai's list, which has all of ours but the language model."
+    "An archive of fastai's `URLs`; its size and the md5 of its first MB are compared with fastai's list, which has all of ours but the language model."
     url:str
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ class Search:
 
 @dataclass(frozen=True)
 class Torchvision:
-    "Weights of torchvision; their file name holds the beginning of their hash."
+    "Weights of torchvision; their file name holds the beginning of their hash, and their description the size."
     architecture:str
 
 @dataclass(frozen=True)
@@ -248,10 +248,30 @@ def _check_gzip(archive, limit_mb):
     with gzip.open(archive) as f:
         while block := f.read(1<<20):
             read += len(block)
-            if read > limit_mb*1.1e6: raise DataError(f"{archive.name} was not unpacked: it would take more than the {limit_mb:,.0f} MB allowed. Pack only what you need.")
+            if read > limit_mb*1.1e6: raise _too_large(archive, '', limit_mb)
+
+def _as_tar(archive):
+    "The tar, plain or gzipped; None where it is none. Left alone, tarfile would unpack xz and bzip2 as well, and those without a limit."
+    with open(archive, 'rb') as f: gzipped = f.read(2)==b'\x1f\x8b'
+    try: return tarfile.open(archive, 'r:gz' if gzipped else 'r:')
+    except tarfile.ReadError: return None
+
+def _too_large(archive, size, limit_mb):
+    return DataError(f"{archive.name} was not unpacked: it would take {size}more than the {limit_mb:,.0f} MB allowed. Pack only what you need.")
+
+def _tar_members(archive, t, limit_mb):
+    "The members of a tar; the list itself may have no end, so it is given up where the sizes pass the limit."
+    listed, total = [], 0
+    for i in t:
+        total += max(0, i.size)
+        if total > limit_mb*1e6: raise _too_large(archive, '', limit_mb)
+        if not i.isdir(): listed.append((i.name, i.size, i, not i.isfile()))
+    return listed
+
+_OTHERS = {b'\xfd7zXZ': '.xz', b'BZh': '.bz2', b'7z\xbc\xaf': '.7z', b'Rar!': '.rar'}   # how files of these kinds begin
 
 def extract(
-    archive:Path,             # a .zip, .whl, .tar, .tgz or .tar.gz
+    archive:Path,             # a .zip, .whl, .tar, .tgz or .tar.gz; no other kind is unpacked
     dest:Path,                # an existing folder
     members:tuple=(),         # take only these, without their folders; () takes everything
     limit_mb:float=LIMIT_MB   # refuse an archive that unpacks to more megabytes
@@ -265,10 +285,8 @@ def extract(
                 if any(i.flag_bits & 1 for i in z.infolist()): raise DataError(f"{archive.name} is locked with a password. Pack it again without one.")
                 listed = [(i.filename, i.file_size, i, stat.S_ISLNK(i.external_attr>>16)) for i in z.infolist() if not i.is_dir()]
                 return _write_members(archive, dest, listed, z.open, members, limit_mb)
-        if tarfile.is_tarfile(archive):
-            with tarfile.open(archive) as t:
-                listed = [(i.name, i.size, i, not i.isfile()) for i in t.getmembers() if not i.isdir()]
-                return _write_members(archive, dest, listed, t.extractfile, members, limit_mb)
+        if t := _as_tar(archive):
+            with t: return _write_members(archive, dest, _tar_members(archive, t, limit_mb), t.extractfile, members, limit_mb)
     except (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error, lzma.LZMAError, struct.error, ValueError, OverflowError, LookupError) as e:
         raise DataError(f"{archive.name} is damaged ({_one_line(e)}). Delete it and try again.") from None   # the last four come out of headers that say nonsense
     except OSError as e:
@@ -276,7 +294,10 @@ def extract(
         raise DataError(f"{archive.name} is damaged ({_one_line(e)}). Delete it and try again.") from None
     except (NotImplementedError, RuntimeError):
         raise DataError(f"{archive.name} is packed in a way that Python cannot read. Pack it again as a plain zip.") from None
-    with open(archive, 'rb') as f: start = f.read(200).lstrip().lower()
+    with open(archive, 'rb') as f: start = f.read(200)
+    if kind := next((o for magic, o in _OTHERS.items() if start.startswith(magic)), None):
+        raise DataError(f"{archive.name} is packed as {kind}, which the course does not unpack. Pack it again as a zip.")
+    start = start.lstrip().lower()
     page = ' It holds a web page: a login or an error, most likely.' if start.startswith((b'<!doctype', b'<html')) else ''
     raise DataError(f"{archive.name} is not an archive.{page} Delete it and try again.")
 
@@ -292,8 +313,7 @@ def _write_members(archive, dest, listed, read, members, limit_mb):
         if odd: raise DataError(f"{archive.name} was not unpacked: '{_one_line(name)}' is a link or a device, not a file. Pack it again with the files themselves.")
         total += size
         wanted.append((dest/(path.name if members else path), info, size))
-    if total > limit_mb*1e6:
-        raise DataError(f"{archive.name} was not unpacked: it would take {total/1e6:,.0f} MB, more than the {limit_mb:,.0f} MB allowed. Pack only what you need.")
+    if total > limit_mb*1e6: raise _too_large(archive, f'{total/1e6:,.0f} MB, ', limit_mb)
     folders = {p for target, _, _ in wanted for p in target.parents}
     for target, _, _ in wanted:
         if target in folders: raise DataError(f"{archive.name} is damaged ('{_one_line(target.relative_to(dest).as_posix())}' is a file and a folder in it). Delete it and try again.")
@@ -322,12 +342,16 @@ _STATUS = {403: ('the server refuses this machine (HTTP 403)', 'Try another netw
            407: ('the proxy asks for a password (HTTP 407)', 'Put it into HTTP_PROXY and HTTPS_PROXY'),
            429: ('too many requests came from your network (HTTP 429)', 'Wait a while and try again')}
 _WORDS = (   # the first pattern that is found in what was said; a certificate may fail within a proxy, so it stands first
-    ('CERTIFICATE_VERIFY_FAILED|certificate verify failed|SSLCertVerificationError|SSLError|SSL: ', "the server's certificate was not accepted",
+    ('CERTIFICATE_VERIFY_FAILED|certificate verify failed|SSLCertVerificationError', "the server's certificate was not accepted",
      'Set the clock of this machine right; behind a proxy that opens connections, set SSL_CERT_FILE (for pip PIP_CERT) to its certificate'),
+    ('WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|SSL: HTTP_REQUEST', 'something between here and the server answers without encryption, a proxy or the login of a network',
+     'Open a browser and log in to the network; an address in HTTPS_PROXY has to begin with http://'),
     ('ProxyError|Tunnel connection failed|Cannot connect to proxy', 'the proxy did not answer', 'Correct or unset HTTP_PROXY and HTTPS_PROXY'),
     ('failed to resolve|name resolution|NameResolutionError|getaddrinfo|gaierror|Name or service not known|nodename nor servname', 'the name of the server is not known to your network', 'Check the network'),
+    ('too slow', 'almost nothing came for too long', 'Try another network'),
     ('timed out|timeout', 'nothing came for too long', 'Check the network'),
-    ('reset|IncompleteRead|IncompleteDownload|cut in mid-file|RemoteDisconnected|Connection broken:|peer closed|ended prematurely', 'the connection was cut', 'Try again'),
+    ('reset|IncompleteRead|IncompleteDownload|cut in mid-file|RemoteDisconnected|UNEXPECTED_EOF|EOF occurred in violation of protocol|SSLZeroReturnError|Connection broken:|peer closed|ended prematurely', 'the connection was cut', 'Try again'),
+    ('SSLError|SSL: ', 'no secure connection to the server could be made', 'Try another network'),
     ('refused|unreachable|Max retries|no route|ConnectError|ConnectionError|connection', 'the server could not be reached', 'Check the network'))
 
 def _network_fault(
@@ -349,7 +373,7 @@ def _why_pip_failed(wheel, said):
     if 'DO NOT MATCH THE HASHES' in said:
         return (f"{what} was thrown away: the file that was sent does not have the sha256 that the course expects. "
                 "Try again; if it stays, your package mirror serves another file.")
-    if 'No space left' in said: return f"The disk is full while fetching {what} ({wheel.megabytes:.0f} MB). Free some space and try again."
+    if re.search('No space left|not enough space|quota exceeded', said, re.I): return f"The disk is full while fetching {what} ({wheel.megabytes:.0f} MB). Free some space and try again."
     if 'No module named pip' in said: return f"pip is missing in this Python, and {what} is fetched with it. Run: python -m ensurepip"
     fault = _network_fault(said)
     if fault and fault!=_STATUS[404]:   # that a mirror does not have a file is told below
@@ -365,50 +389,93 @@ def _bytes_below(folder):
     "Bytes of the files below a folder, its log aside; another process is writing there, so files may vanish while we look."
     total = 0
     for root, _, names in os.walk(folder):   # passes over a folder that has vanished, as rglob does not
-        for name in set(names) - {'pip.log', 'all.log', 'want.txt'}:
+        for name in set(names) - {'all.log', 'want.txt'}:
             try: total += os.stat(os.path.join(root, name)).st_size
             except OSError: continue
     return total
 
+def _memory_of(process):
+    "Bytes of memory that a process holds; 0 where it has just ended."
+    import psutil
+    try: return psutil.Process(process.pid).memory_info().rss
+    except psutil.Error: return 0
+
 def _text_of(path): return path.read_text(encoding='utf-8', errors='replace') if path.exists() else ''
+
+_SLOWEST = 500       # bytes a second; a server that sends less is given up
+_LONGEST_WAIT = 3600 # seconds for which we wait while another program fetches the same
+
+class _TooMuch(Exception): "More came than there can be."
+
+class _Pace:
+    "Ends a fetch that is silent, that crawls or that does not stop: told now and then how many bytes are there, it raises `TimeoutError` or `_TooMuch`."
+    def __init__(self, patience, limit): self.patience, self.limit, self.seen, self.since = patience, limit, 0, time.monotonic()
+    def look(self, there):
+        now = time.monotonic()
+        if there > self.limit: raise _TooMuch
+        if now - self.since < self.patience: return
+        if there - self.seen < self.patience*_SLOWEST: raise TimeoutError('too slow' if there > self.seen else 'timed out')
+        self.seen, self.since = there, now
+
+@contextmanager
+def _alone(path, what):
+    "Hold a lock. Where another program has it, say so in a line and wait, but not for ever."
+    from filelock import FileLock, Timeout
+    lock = FileLock(str(path))
+    try: lock.acquire(timeout=0)
+    except Timeout:
+        print(f'Another program is fetching {what}; waiting for it.', flush=True)
+        try: lock.acquire(timeout=_LONGEST_WAIT)
+        except Timeout: raise DataError(f"{what} was not fetched: another program has been at it for {_LONGEST_WAIT/60:.0f} minutes. End that program "
+                                        "(an old notebook, perhaps) and try again, or set PRACTICALDL_CACHE to another folder.") from None
+    try: yield
+    finally: lock.release()
 
 def fetch_wheel(
     wheel:Wheel,      # what to fetch
-    patience:float=90 # seconds without a new byte after which we give up
+    patience:float=90 # seconds within which something has to come, or else we give up
 ) -> Path:            # the file in the cache, its hash checked
     "Fetch a pinned wheel with pip, which checks its sha256; a file that is in the cache already is checked again."
     kept = cache_dir()/'wheels'/f'{wheel.project}-{wheel.version}.whl'
     if kept.exists():
         if sha256_of(kept)==wheel.sha256: return kept
         kept.unlink()
-    from filelock import FileLock
     from tqdm import tqdm
     with _told_plainly(f'{wheel.project} {wheel.version}', cache_dir()):
         kept.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(str(kept)+'.lock'), tempfile.TemporaryDirectory(prefix=f'.{wheel.project}-', dir=kept.parent) as d:
+        with _alone(f'{kept}.lock', f'{wheel.project} {wheel.version}'), tempfile.TemporaryDirectory(prefix=f'.{wheel.project}-', dir=kept.parent) as d:
             if kept.exists() and sha256_of(kept)==wheel.sha256: return kept   # another process fetched it while we waited
             for left in kept.parent.glob(f'.{wheel.project}-*'):   # of a process that was killed: we hold the lock
                 if left!=Path(d): shutil.rmtree(left, ignore_errors=True)
-            tmp, log, everything = Path(d), Path(d)/'pip.log', Path(d)/'all.log'   # why a page of the index could not be had stands only in pip's whole log
+            tmp, everything, said = Path(d), Path(d)/'all.log', []   # why a page of the index could not be had stands only in pip's whole log
             (tmp/'want.txt').write_text(f'{wheel.project}=={wheel.version} --hash=sha256:{wheel.sha256}\n', encoding='utf-8')
             command = [sys.executable, '-m', 'pip', 'download', '--no-deps', '--only-binary=:all:', '--require-hashes', '--no-cache-dir',
                        '--disable-pip-version-check', '--progress-bar', 'off', '--log', str(everything), '--dest', str(tmp), '-r', str(tmp/'want.txt'), *wheel.platform]
-            with open(log, 'wb') as out, tqdm(total=int(wheel.megabytes*1e6), unit='B', unit_scale=True, desc=wheel.project, disable=None, leave=False) as bar:
-                pip = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+            with tqdm(total=int(wheel.megabytes*1e6), unit='B', unit_scale=True, desc=wheel.project, disable=None, leave=False) as bar:
+                pip = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
                                        env={**os.environ, 'TMPDIR': d, 'TEMP': d, 'TMP': d})
-                seen, last_news = 0, time.monotonic()   # a bar that is not shown does not count, so we do
-                while pip.poll() is None:
-                    time.sleep(0.1)
-                    there = _bytes_below(tmp)
-                    if there!=seen: bar.update(max(0, min(there, bar.total) - bar.n)); seen, last_news = there, time.monotonic()
-                    elif time.monotonic() - last_news > patience:
-                        pip.kill(); pip.wait()
-                        raise DataError(f"Nothing came for {patience:.0f} seconds while fetching {wheel.project} {wheel.version}. "
-                                        "Check the network and try again.")
+                def listen():   # what it says does not go into a file: where the disk is full, nothing would stand there
+                    with pip.stdout as f: said.append(f.read())
+                reader = threading.Thread(target=listen, daemon=True); reader.start()
+                pace = _Pace(patience, 3*wheel.megabytes*1e6 + 10e6)   # pip copies the file before it removes the first one
+                try:
+                    while pip.poll() is None:
+                        time.sleep(0.1)
+                        there = _bytes_below(tmp)
+                        bar.update(max(0, min(there, bar.total) - bar.n))
+                        pace.look(there)
+                        if _memory_of(pip) > 1e9: raise _TooMuch   # pages of the index are read into memory
+                except TimeoutError as e:
+                    raise DataError(f"{'Almost nothing' if 'slow' in str(e) else 'Nothing'} came for {patience:.0f} seconds while fetching {wheel.project} {wheel.version}. "
+                                    "Check the network and try again.") from None
+                except _TooMuch:
+                    raise DataError(f"{wheel.project} {wheel.version} ({wheel.megabytes:.0f} MB) was not fetched: the package index sends without an end. "
+                                    "Try again later, or set another index with PIP_INDEX_URL.") from None
+                finally: pip.kill(); pip.wait(); reader.join(10)
             found = list(tmp.glob('*.whl'))
             if pip.returncode or len(found)!=1:
                 pages = [o for o in _text_of(everything).splitlines() if 'Could not fetch URL' in o]
-                raise DataError(_why_pip_failed(wheel, '\n'.join([*pages, _text_of(log)])))
+                raise DataError(_why_pip_failed(wheel, '\n'.join([*pages, b''.join(said).decode(errors='replace')])))
             if sha256_of(found[0])!=wheel.sha256: raise DataError(_why_pip_failed(wheel, 'DO NOT MATCH THE HASHES'))
             os.replace(found[0], kept)
     return kept
@@ -430,18 +497,17 @@ def is_complete(
     except OSError: return False
 
 def write_whole(
-    folder:Path,       # where the data set belongs
-    build:Callable,    # writes it into the empty folder that it is given
-    version:int=1,     # of the builder
-    megabytes:float=1  # room that it needs
-) -> Path:             # `folder`
+    folder:Path,          # where the data set belongs
+    build:Callable,       # writes it into the empty folder that it is given
+    version:int=1,        # of the builder
+    megabytes:float=None  # room that it needs; None where nobody knows
+) -> Path:                # `folder`
     "Build a data set beside its place and move it there when it is complete; nothing stays behind when it fails."
-    from filelock import FileLock
-    folder, what = Path(folder), f'{folder.name} ({megabytes:.0f} MB)'
+    folder, what = Path(folder), f'{folder.name} ({megabytes:,.0f} MB)' if megabytes else folder.name
     with _told_plainly(what, folder.parent):
         folder.parent.mkdir(parents=True, exist_ok=True)
-        if shutil.disk_usage(folder.parent).free < megabytes*1e6: raise OSError(errno.ENOSPC, 'too little room')
-        with FileLock(str(folder)+'.lock'):
+        if megabytes and shutil.disk_usage(folder.parent).free < megabytes*1e6: raise OSError(errno.ENOSPC, 'too little room')
+        with _alone(f'{folder}.lock', folder.name):
             if is_complete(folder, version): return folder   # another process built it while we waited
             for left in folder.parent.glob(f'.{folder.name}-*'): left.unlink(missing_ok=True) if left.is_file() else shutil.rmtree(left, ignore_errors=True)
             tmp = folder.with_name(f'.{folder.name}-{uuid.uuid4().hex}')
@@ -461,20 +527,52 @@ def write_whole(
     return folder
 
 # %% ../nbs/lib/data.ipynb #867eac7a
-_PATIENCE = 60   # seconds of silence after which a connection is given up
+_PATIENCE = 60          # seconds within which something has to come
+_LONGEST_LIST = 4<<20   # bytes of a list of files
 
-def _fetch_file(url, path):
-    "Fetch a file. A connection that falls silent or is cut is an error, and so is a web page, which stands for a login."
+def _blocks(request, patience):
+    "The headers of an answer, then its content in blocks, then b''. A thread asks: a server that sends single letters keeps some calls of Python's from ever coming back."
+    from urllib.request import urlopen
+    come, over = queue.Queue(16), threading.Event()
+    def ask():
+        try:
+            with urlopen(request, timeout=patience) as answer:
+                come.put(answer.headers)
+                while (block := answer.read1(1<<16)) and not over.is_set(): come.put(block)
+            come.put(b'')
+        except BaseException as e: come.put(e)   # raised below, in the thread of the caller
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        while True:
+            try: item = come.get(timeout=0.1)
+            except queue.Empty: item = None   # so that the caller can look at the clock
+            if isinstance(item, BaseException): raise item
+            yield item
+    finally:
+        over.set()
+        while not come.empty(): come.get()   # where the thread waits for room, it goes on, and ends
+
+def _fetch_file(url, path, size=None):
+    "Fetch a file, of at most `size` bytes where that is known. A connection that falls silent, crawls, is cut or does not stop is an error, and so is a web page, which stands for a login."
     from tqdm import tqdm
-    from urllib.request import Request, urlopen
+    from urllib.request import Request
     from practicaldl import __version__
-    with urlopen(Request(url, headers={'User-Agent': f'practicaldl/{__version__}'}), timeout=_PATIENCE) as answer, open(path, 'wb') as f:
-        if 'html' in answer.headers.get_content_type(): raise DataError(f"{path.name} was not fetched: a web page came instead, a login of your network most likely. "
-                                                                        "Open a browser and log in, then try again, or set PRACTICALDL_EDITION=sample.")
-        size = answer.headers.get('Content-Length')
-        with tqdm(total=int(size) if size else None, unit='B', unit_scale=True, desc=path.name, disable=None, leave=False) as bar:
-            while block := answer.read(1<<16): f.write(block); bar.update(len(block))
-    if size and path.stat().st_size!=int(size): raise ConnectionError('cut in mid-file')
+    blocks, pace, headers = _blocks(Request(url, headers={'User-Agent': f'practicaldl/{__version__}'}), _PATIENCE), _Pace(_PATIENCE, LIMIT_MB*1e6), None
+    with closing(blocks):
+        while headers is None: headers = next(blocks); pace.look(0)
+        if 'html' in headers.get_content_type(): raise DataError(f"{path.name} was not fetched: a web page came instead, a login of your network most likely. "
+                                                                 "Open a browser and log in, then try again, or set PRACTICALDL_EDITION=sample.")
+        said = int(headers['Content-Length']) if (headers['Content-Length'] or '').isdigit() else None
+        there, pace = 0, _Pace(_PATIENCE, min(o for o in (size, said, LIMIT_MB*1e6) if o is not None))
+        try:
+            if said: pace.look(said)
+            with open(path, 'wb') as f, tqdm(total=said or size, unit='B', unit_scale=True, desc=path.name, disable=None, leave=False) as bar:
+                while there!=said and (block := next(blocks))!=b'':
+                    if block: there += len(block); bar.update(len(block))
+                    pace.look(there)
+                    if block: f.write(block)
+        except _TooMuch: raise _thrown_away(path.name, f'more came than the {pace.limit:,.0f} bytes that it can have') from None
+    if said and there!=said: raise ConnectionError('cut in mid-file')
 
 @contextmanager
 def _from_the_network(what, where):
@@ -510,7 +608,7 @@ def _from_fastai(source, dest):
     if earlier.is_file() and url in read_checks(listed) and check(listed, url, earlier): return _unpack(earlier, dest)
     with tempfile.TemporaryDirectory(prefix=f'{dest.name}-', dir=dest.parent) as d:
         archive = Path(d)/name
-        with _from_the_network(source.url, url): _fetch_file(url, archive)
+        with _from_the_network(source.url, url): _fetch_file(url, archive, (read_checks(listed).get(url) or (None,))[0])
         if not check(listed, url, archive): raise _thrown_away(name, f'what came from {url} has not the size and the hash that fastai lists')
         try: _unpack(archive, dest)
         except DataError as e: raise DataError(str(e).replace('Delete it and try again.', 'Try again later, or set PRACTICALDL_EDITION=sample.')) from None
@@ -527,41 +625,46 @@ def _unpack(archive, dest):
 def _from_hub(source, dest):
     "The files of a repository, compared with the hashes that the hub lists. (The hub's own client may wait for its list for ever.)"
     host = os.environ.get('HF_ENDPOINT', '').strip().rstrip('/') or 'https://huggingface.co'
-    listing = dest/'.listing.json'
-    with _from_the_network(source.repo, host): _fetch_file(f'{host}/api/models/{source.repo}/revision/main?blobs=true', listing)
+    listing = dest/f"{source.repo.rsplit('/', 1)[1]}.json"   # a name that a message can show
+    with _from_the_network(source.repo, host): _fetch_file(f'{host}/api/models/{source.repo}/revision/main?blobs=true', listing, _LONGEST_LIST)
     try:
         said = json.loads(listing.read_bytes())
-        commit, files = said['sha'], [(o['rfilename'], o['blobId'], (o.get('lfs') or {}).get('sha256')) for o in said['siblings']]
+        commit, files = said['sha'], [(o['rfilename'], o['blobId'], (o.get('lfs') or {}).get('sha256'), o.get('size')) for o in said['siblings']]
     except (ValueError, LookupError, TypeError, AttributeError): raise _thrown_away(source.repo, f'{host} sent a list of files that cannot be read') from None
     listing.unlink()
-    for name, blob, sha256 in files:
+    for name, blob, sha256, size in files:
         if not any(fnmatch(name, o) for o in source.patterns): continue
         path = dest/_checked(name, Path(source.repo))
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _from_the_network(f'{name} of {source.repo}', host): _fetch_file(f'{host}/{source.repo}/resolve/{commit}/{quote(name)}', path)
+        with _from_the_network(f'{name} of {source.repo}', host): _fetch_file(f'{host}/{source.repo}/resolve/{commit}/{quote(name)}', path, size)
         same = sha256_of(path)==sha256 if sha256 else hashlib.sha1(b'blob %d\0' % path.stat().st_size + path.read_bytes()).hexdigest()==blob   # git's own hash
         if not same: raise _thrown_away(name, f'what came from {host} has not the hash that it lists')
         if path.suffix=='.bin': _check_weights(path)
 
 def _from_torchvision(source, dest):
     from torchvision.models import get_model_weights
-    url = get_model_weights(source.architecture).DEFAULT.url
+    weights = get_model_weights(source.architecture).DEFAULT
+    url, mb = weights.url, weights.meta.get('_file_size')   # rounded, so a little more is let through
     path = dest/url.rsplit('/', 1)[1]
-    with _from_the_network(source.architecture, url): _fetch_file(url, path)
+    with _from_the_network(source.architecture, url): _fetch_file(url, path, mb and (mb+0.1)*2**20)
     promised = re.search(r'-([0-9a-f]{8,})\.', path.name)   # as torch.hub does: the name holds the first digits of the sha256
     if promised and not sha256_of(path).startswith(promised[1]): raise _thrown_away(path.name, 'its sha256 does not begin as its name says')
     _check_weights(path)
+
+_PICTURES = 200   # of each class that are searched for; with less than a quarter of them a chapter's numbers mean nothing
 
 def _from_search(source, dest):
     from fastai.vision.utils import download_images, verify_images
     from practicaldl.images import search_images
     for folder, term in source.terms.items():
-        urls = search_images(term, max_images=200, providers=('ddgs', 'duckduckgo_search', 'openverse', 'commons'))
+        urls = search_images(term, max_images=_PICTURES, providers=('ddgs', 'duckduckgo_search', 'openverse', 'commons'))
         download_images(dest/folder, urls=list(urls), preserve_filename=True)
         for part in (dest/folder).glob('*.part'): part.unlink()   # of downloads that were cut
         files = list((dest/folder).iterdir())
-        if len(verify_images(files))==len(files):   # none came, or a login page under the name of each
-            raise DataError(f"None of the {len(urls)} pictures found for '{term}' could be downloaded. Try again later, or set PRACTICALDL_EDITION=sample.")
+        opens = len(files)-len(verify_images(files))   # a login page may come under the name of each
+        if opens < _PICTURES//4:
+            raise DataError(f"{opens or 'None'} of the {len(urls)} pictures found for '{term}' could be downloaded; {_PICTURES//4} are needed at least. "
+                            "Try again later, or set PRACTICALDL_EDITION=sample.")
 
 def kaggle_folder(
     source:Kaggle,                     # which competition
@@ -578,6 +681,15 @@ def kaggle_folder(
 _FETCH_FULL = {Fastai: _from_fastai, Hub: _from_hub, Torchvision: _from_torchvision, Search: _from_search}
 
 # %% ../nbs/lib/data.ipynb #04fa6e3f
+def _check_utf8(path, name, cure):
+    "Read a text file to its end: a letter in another encoding may stand anywhere, and pandas and fastai would stop there in mid-lesson."
+    decoder = codecs.getincrementaldecoder('utf-8')()
+    try:
+        with open(path, 'rb') as f:
+            while block := f.read(1<<20): decoder.decode(block)
+        decoder.decode(b'', final=True)
+    except UnicodeDecodeError: raise DataError(f"{name} is not in UTF-8. {cure}") from None
+
 def check_layout(
     folder:Path,  # a data set
     row:Row       # what it should look like
@@ -585,11 +697,14 @@ def check_layout(
     "Raise a `DataError` where a data set lacks files or columns that the chapters use."
     missing = [o for o in row.layout if not any(folder.glob(o))]
     if missing: raise DataError(f"{row.name} does not look as expected: nothing matches {', '.join(missing)} in {folder}.")
+    for path in (p for o in row.layout if o.endswith('.txt') for p in folder.glob(o)):
+        _check_utf8(path, f'{row.name}: {path.relative_to(folder).as_posix()}', 'Get the data again from its source, or set PRACTICALDL_EDITION=sample.')
     for name, columns in row.columns.items():
+        cure = f'Open {folder/name} in a spreadsheet and save it as CSV in UTF-8, or get it again.'
+        _check_utf8(folder/name, f'{row.name}: the table {name}', cure)
         try:
             with open(folder/name, encoding='utf-8-sig', newline='') as f: there = next(csv.reader(f), [])
-        except (UnicodeDecodeError, csv.Error):
-            raise DataError(f"{row.name}: {name} is not a table in UTF-8. Open {folder/name} in a spreadsheet and save it as CSV in UTF-8, or get it again.") from None
+        except csv.Error: raise DataError(f"{row.name}: {name} is not a table that can be read. {cure}") from None
         lost = [c for c in columns if c not in there]
         if lost: raise DataError(f"{row.name}: {name} has no column {', '.join(lost)}; it has {', '.join(there) or 'none'}. Get it again from its source.")
 
@@ -603,6 +718,16 @@ def _drop_wheel(wheel):
     "A wheel is of no more use once every data set that takes from it is built."
     waiting = [r for r in REGISTRY.values() if r.wheel==wheel and not is_complete(cache_dir()/'sample'/r.name, r.version)]
     if not waiting: (cache_dir()/'wheels'/f'{wheel.project}-{wheel.version}.whl').unlink(missing_ok=True)
+
+def _room(row, which):
+    "Megabytes that a data set takes while it is made; None where nobody says. What fastai's archive unpacks to is not listed, but it is no less than the archive."
+    if which=='sample': return row.megabytes
+    if not isinstance(row.full, Fastai): return None
+    import fastai.data
+    from fastai.data.external import URLs
+    from fastdownload.core import checks_module, read_checks
+    listed = read_checks(checks_module(fastai.data)).get(getattr(URLs, row.full.url))
+    return 2*listed[0]/1e6 if listed else None
 
 def dataset(
     name:str,          # as in the registry, for example 'MNIST_SAMPLE'
@@ -621,7 +746,7 @@ def dataset(
         if which=='sample': _build_sample(row, tmp)
         else: _FETCH_FULL[type(row.full)](row.full, tmp)
         check_layout(tmp, row)
-    write_whole(folder, build, row.version, row.megabytes)
+    write_whole(folder, build, row.version, _room(row, which))
     if which=='sample' and row.wheel: _drop_wheel(row.wheel)
     return folder
 

@@ -133,6 +133,9 @@ def test_counting_bytes_while_pip_tidies_up(tmp_path, monkeypatch):
     ('ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device', 'disk is full'),
     ('/usr/bin/python: No module named pip', 'ensurepip'),
     ("WARNING: Retrying ... [SSL: CERTIFICATE_VERIFY_FAILED]", 'Set the clock of this machine right'),
+    ("Caused by SSLError(SSLEOFError(8, '[SSL: UNEXPECTED_EOF_WHILE_READING] EOF occurred in violation of protocol'))", 'the connection was cut'),
+    ("Caused by SSLError(SSLError(1, '[SSL: WRONG_VERSION_NUMBER] wrong version number'))", 'answers without encryption'),
+    ("Caused by SSLError(SSLError(1, '[SSL: SSLV3_ALERT_HANDSHAKE_FAILURE] handshake failure'))", 'no secure connection'),
     ("ProxyError('Cannot connect to proxy.', timeout('timed out'))", 'unset HTTP_PROXY and HTTPS_PROXY'),
     ("Failed to establish a new connection: [Errno -3] Temporary failure in name resolution", 'copy the cache folder'),
     ('ERROR: HTTP error 429 while getting https://pypi.example/a.whl', 'Wait a while'),
@@ -248,6 +251,31 @@ def test_a_web_page_under_the_name_of_an_archive(tmp_path, dest):
     page = tmp_path/'data.zip'; page.write_text('\n <!DOCTYPE html><html><title>Log in</title></html>')
     with fails('data.zip is not an archive', 'web page', 'Delete it'): data.extract(page, dest)
 
+@pytest.mark.parametrize('kind, start', [('xz', b''), ('bz2', b''), ('7z', b'7z\xbc\xaf\x27\x1c'), ('rar', b'Rar!\x1a\x07')])
+def test_an_archive_of_another_kind_is_not_unpacked(tmp_path, dest, kind, start, monkeypatch):
+    "zip, tar and tgz are what the course says that it takes; tarfile would unpack 30 MB out of 5 KB before it says a word."
+    archive = tmp_path/f'a.{kind}'
+    if start: archive.write_bytes(start+bytes(99))
+    else:
+        with tarfile.open(archive, f'w:{kind}') as t:
+            info = tarfile.TarInfo('zeros'); info.size = 30_000_000
+            t.addfile(info, io.BytesIO(bytes(info.size)))
+    for name in ('lzma.LZMAFile', 'bz2.BZ2File'): monkeypatch.setattr(name, lambda *a, **k: pytest.fail('it was unpacked'))
+    with fails(archive.name, f'packed as .{kind}', 'Pack it again as a zip'): data.extract(archive, dest, limit_mb=1)
+    assert untouched(dest)
+
+@pytest.mark.parametrize('mode', ['w:', 'w:gz'])
+def test_a_tar_that_is_too_large_is_given_up_at_once(tmp_path, dest, mode, monkeypatch):
+    "Its list stands between the files, and is not read to its end."
+    archive, seen, real = tmp_path/'a.tar', [], tarfile.TarFile.next
+    with tarfile.open(archive, mode) as t:
+        for i in range(100):
+            info = tarfile.TarInfo(f'{i}.bin'); info.size = 100_000
+            t.addfile(info, io.BytesIO(bytes(info.size)))
+    monkeypatch.setattr(tarfile.TarFile, 'next', lambda self: (seen.append(1), real(self))[1])
+    with fails('a.tar was not unpacked', 'more than the 1 MB allowed'): data.extract(archive, dest, limit_mb=1)
+    assert len(seen) < 20 and untouched(dest)
+
 def test_an_empty_file_is_not_an_archive(tmp_path, dest):
     (tmp_path/'data.zip').write_bytes(b'')
     with fails('data.zip is not an archive', 'Delete it'): data.extract(tmp_path/'data.zip', dest)
@@ -314,6 +342,17 @@ def test_the_cache_path_is_a_file(tmp_path, monkeypatch):
 def test_the_disk_has_too_little_room(cache, monkeypatch):
     monkeypatch.setattr(shutil, 'disk_usage', lambda path: namedtuple('usage', 'total used free')(10, 9, 1))
     with fails('disk is full', 'BIRDS', 'PRACTICALDL_CACHE'): data.dataset('BIRDS', 'sample')
+    assert left_in(cache)==[]
+
+def test_the_room_for_a_full_edition(cache, monkeypatch):
+    "What fastai lists, once for the archive and at least once for what is in it; where nobody lists a size, there is no number."
+    monkeypatch.setattr(shutil, 'disk_usage', lambda path: namedtuple('usage', 'total used free')(2e9, 1e9, 1e9))
+    monkeypatch.setattr(data, '_fetch_file', lambda *a: pytest.fail('something was fetched'))
+    with fails('disk is full: PETS (1,623 MB) did not fit', 'Free some space'): data.dataset('PETS', 'full')
+    def full(*a): raise OSError(errno.ENOSPC, 'No space left on device')
+    monkeypatch.setattr(data, '_fetch_file', full)
+    for name in ('TRANSFORMER_WEIGHTS', 'VISION_WEIGHTS', 'LM_WEIGHTS'):
+        with fails(f'disk is full: {name} did not fit', 'Free some space'): data.dataset(name, 'full')
     assert left_in(cache)==[]
 
 def test_the_disk_fills_up_while_writing(plain, cache, monkeypatch):
@@ -412,6 +451,23 @@ def test_two_processes_at_once_build_once(cache, tmp_path):
         assert "['first.txt', 'second.txt']" in out
     assert (tmp_path/'log').read_text()=='built\n' and data.is_complete(cache/'sample'/'SLOW')
 
+@pytest.mark.parametrize('lock', ['sample/TINY.lock', 'wheels/tiny_pictures-1.0.whl.lock'])
+def test_a_lock_that_somebody_else_holds(tiny, cache, lock, monkeypatch, capsys):
+    "A line says why nothing happens; the wait has an end, and the next try works."
+    import threading
+    from filelock import FileLock
+    held, let_go = threading.Event(), threading.Event()
+    def hold():
+        (cache/lock).parent.mkdir(parents=True)
+        with FileLock(str(cache/lock)): held.set(); let_go.wait(60)
+    other = threading.Thread(target=hold); other.start(); held.wait(10)
+    monkeypatch.setattr(data, '_LONGEST_WAIT', 0.3)
+    try:
+        with fails('was not fetched: another program', 'End that program', 'PRACTICALDL_CACHE'): data.dataset('TINY', 'sample')
+    finally: let_go.set(); other.join()
+    assert capsys.readouterr().out.startswith('Another program is fetching ') and left_in(cache)==[]
+    assert data.is_complete(data.dataset('TINY', 'sample')) and capsys.readouterr().out==''
+
 def test_a_complete_cache_works_read_only_and_offline(plain, cache, offline_pip, monkeypatch):
     "A classroom: the cache is copied, cannot be written to, and there is no network."
     folder = data.dataset('TINY', 'sample')
@@ -483,7 +539,7 @@ def files_host(monkeypatch):
     "fastai's host of files: a function that says what a download brings, a file or an exception. Archives made here are not in fastai's list of hashes."
     monkeypatch.setattr('fastdownload.core.read_checks', lambda listed: {})
     def brings(what):
-        def fetch(url, path):
+        def fetch(url, path, size=None):
             if isinstance(what, Exception): raise what
             shutil.copyfile(what, path)
         monkeypatch.setattr(data, '_fetch_file', fetch)
@@ -531,7 +587,7 @@ def test_weights_of_torchvision_cannot_be_reached(cache, monkeypatch):
     assert left_in(cache)==[]
 
 def test_full_birds_are_searched_for(cache, monkeypatch, usual_cache):
-    "A search that finds pictures gives the folders bird and plane; pictures that cannot be downloaded are an error."
+    "A search that finds pictures gives the folders bird and plane; pictures that cannot be downloaded, or hardly any, are an error."
     from fastcore.foundation import L
     birds = data.dataset('BIRDS', 'sample')
     monkeypatch.setenv('PRACTICALDL_CACHE', str(cache/'new'))
@@ -541,5 +597,8 @@ def test_full_birds_are_searched_for(cache, monkeypatch, usual_cache):
     assert left_in(cache/'new')==[]
     def search(term, **k): return L(p.as_uri() for p in sorted((birds/('bird' if 'bird' in term else 'plane')).glob('*_000?.png')))
     monkeypatch.setattr('practicaldl.images.search_images', search)
+    with fails("10 of the 10 pictures found for 'bird photo'", '50 are needed', 'PRACTICALDL_EDITION=sample'): data.dataset('BIRDS', 'full')
+    assert left_in(cache/'new')==[]
+    monkeypatch.setattr(data, '_PICTURES', 40)
     full = data.dataset('BIRDS', 'full')
     assert {p.name: len(list(p.iterdir())) for p in full.iterdir()}=={'bird': 10, 'plane': 10}

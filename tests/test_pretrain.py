@@ -1,5 +1,5 @@
 """The language model that the package ships: what it is, how it is stored and read, and that the card tells the truth."""
-import bz2, json, pickle
+import bz2, json, pickle, re
 from importlib.resources import files as package_files
 
 import pytest
@@ -146,7 +146,9 @@ def test_the_card_tells_the_truth(usual_cache, tmp_path):
     "Made again from the wheel: the same tokens; and the shipped weights have the perplexity that the card states, on articles they have not seen."
     had = (data.cache_dir()/'wheels'/f'{data.GENSIM.project}-{data.GENSIM.version}.whl').exists()
     try: tokens = pretrain.wikipedia_tokens()
-    except DataError as e: pytest.skip(f'the articles cannot be fetched: {e}')
+    except DataError as e:
+        if not re.search('could not be reached|is not known to your network|did not answer|nothing came for too long|Nothing came for', str(e)): raise   # a fault of ours is no reason to skip
+        pytest.skip(f'the articles cannot be fetched: {e}')
     if not had: data._drop_wheel(data.GENSIM)
     card = json.loads((data.dataset('LM_WEIGHTS', 'sample')/'card.json').read_text(encoding='utf-8'))
     train, held_out = pretrain.split_articles(tokens)

@@ -1,5 +1,5 @@
 """Properties that hold for any input, tried with what hypothesis makes up: the extractor, the registry, `check_images`."""
-import io, string, tarfile, tempfile, warnings, zipfile
+import csv, io, string, tarfile, tempfile, warnings, zipfile
 from contextlib import redirect_stdout
 from pathlib import Path
 
@@ -138,11 +138,28 @@ def test_any_list_of_files_is_read_without_a_crash(content):
 
 @tries(80)
 @given(st.binary(max_size=200))
-def test_any_table_passes_or_is_explained(content):
+def test_what_is_no_table_is_explained(content):
     row = data.REGISTRY['ML_SAMPLE']
     with tempfile.TemporaryDirectory() as d:
         (Path(d)/'ratings.csv').write_bytes(content)
-        with pytest.raises(DataError, match='ML_SAMPLE: ratings.csv'): data.check_layout(Path(d), row)
+        with pytest.raises(DataError, match='ML_SAMPLE: .*ratings.csv'): data.check_layout(Path(d), row)
+
+NEEDED = data.REGISTRY['ML_SAMPLE'].columns['ratings.csv']
+cell_texts = st.text(st.characters(codec='utf-8', exclude_characters='\0'), max_size=8)
+
+@tries(80)
+@given(columns=st.sets(cell_texts, max_size=3).flatmap(lambda more: st.permutations([*NEEDED, *more])), lost=st.one_of(st.none(), st.sampled_from(NEEDED)), rows=st.lists(st.lists(cell_texts, max_size=5), max_size=4),
+       mark=st.sampled_from(['', '\ufeff']), quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]), spoil=st.booleans())
+def test_a_table_passes_exactly_when_it_has_its_columns_and_is_utf8(columns, lost, rows, mark, quoting, spoil):
+    "In any order, quoted or not, with a mark at the start, with others beside them; whatever stands below."
+    columns = [o for o in columns if o!=lost]
+    made = io.StringIO(newline='')
+    csv.writer(made, quoting=quoting).writerows([columns, *rows])
+    with tempfile.TemporaryDirectory() as d:
+        (Path(d)/'ratings.csv').write_bytes((mark+made.getvalue()).encode()+(b'\xfcber\n' if spoil else b''))
+        if not lost and not spoil: assert data.check_layout(Path(d), data.REGISTRY['ML_SAMPLE']) is None
+        else:
+            with pytest.raises(DataError, match='not in UTF-8' if spoil else f'has no column {lost}'): data.check_layout(Path(d), data.REGISTRY['ML_SAMPLE'])
 
 
 # ------------------------------------------------------------------ check_images

@@ -15,8 +15,8 @@ WORKFLOWS = sorted((ROOT/'.github'/'workflows').glob('*.yml'))
 # Names that can open a connection -> what has to stand on the page for a module that uses one of them.
 ASKERS = {'urlopen': 'huggingface.co', 'snapshot_download': None, 'hf_hub_download': None, 'load_state_dict_from_url': None, 'FastDownload': None,
           'DDGS': 'duckduckgo.com', 'download_images': 'the servers that they are on', 'download_url': None, 'untar_data': None, 'urlretrieve': None, 'urlsave': None, 'urlread': None,
-          'requests': None, 'httpx': None, 'aiohttp': None, 'socket': None, 'ftplib': None, 'smtplib': None}
-ALLOWED = {'data.py': {'urlopen', 'download_images'}, 'images.py': {'urlopen', 'DDGS'}}
+          'requests': None, 'httpx': None, 'aiohttp': None, 'socket': 'The processes of chapter 08 talk to each other', 'ftplib': None, 'smtplib': None}
+ALLOWED = {'data.py': {'urlopen', 'download_images'}, 'images.py': {'urlopen', 'DDGS'}, 'scaling.py': {'socket'}}
 
 def used_in(code):
     "All names, attributes and imported modules of a program."
@@ -45,7 +45,7 @@ def fetched_from(monkeypatch, folder):
     "The hosts of all full editions: each is fetched, but for the last step."
     from practicaldl import data
     asked = []
-    def fetch(url, path): asked.append(url); raise ConnectionError('not asked in a test')
+    def fetch(url, path, size=None): asked.append(url); raise ConnectionError('not asked in a test')
     monkeypatch.delenv('HF_ENDPOINT', raising=False)
     monkeypatch.setattr(data, '_fetch_file', fetch)
     rows = [r.full for r in data.REGISTRY.values() if not isinstance(r.full, (data.Kaggle, data.Search))]
@@ -108,6 +108,29 @@ def test_every_command_of_the_makefile_that_asks_somebody_is_on_the_page():
     asking = {name for name, rest in re.findall(r'^([\w-]+):([^\n]*\n(?:\t[^\n]*\n)+)', makefile, re.M) if re.search(r'--links|versions\.py|\$\(TOOLS\)', rest)}
     assert asking=={'links', 'audit', 'sbom', 'test-latest', 'test-oldest'} and all(f'`make {name}`' in PAGE for name in asking)
     assert 'NeverCheckForUpdate' in makefile and 'NeverCheckForUpdate' in (ROOT/'Containerfile').read_text(encoding='utf-8')
+
+def test_what_may_fetch_data_is_on_the_page():
+    "Everything that runs chapters; the machine with a GPU, where nobody asked for the full edition; what a new machine installs; the page of chapter 03."
+    row = next(line for line in PAGE.splitlines() if line.startswith('| run a chapter'))
+    assert all(f'`{o}`' in row for o in ('practicaldl app', 'practicaldl data', 'make run', 'make test', 'make bench', 'make same', 'make refresh'))
+    assert 'full edition, which is chosen by itself where there is a GPU' in PAGE
+    assert ('apt-get' in (ROOT/'.ci'/'run').read_text(encoding='utf-8'))==('by `apt-get`' in PAGE)
+    serving = (ROOT/'practicaldl'/'serving.py').read_text(encoding='utf-8')
+    assert 'answers on 127.0.0.1 only' in PAGE and all(o in serving for o in ("server_name='127.0.0.1'", 'share=False', 'analytics_enabled=False'))
+
+def test_what_is_said_about_full_editions_is_so():
+    "SECURITY.md names what cannot be checked: the archives that are not in fastai's list, how far its hash goes, the branch of the hub."
+    import inspect
+    import fastai.data
+    from fastai.data.external import URLs
+    from fastdownload.core import checks_module, path_stats, read_checks
+    from practicaldl.data import REGISTRY, Fastai
+    text = (ROOT/'SECURITY.md').read_text(encoding='utf-8')
+    listed = read_checks(checks_module(fastai.data))
+    bare = [r.full.url for r in REGISTRY.values() if isinstance(r.full, Fastai) and getattr(URLs, r.full.url) not in listed]
+    assert bare==['WT103_FWD'] and '`WT103_FWD`, the language model, is not in that list' in text
+    assert '2**20' in inspect.getsource(path_stats) and 'the md5 of the first megabyte' in text
+    assert '/revision/main?' in (ROOT/'practicaldl'/'data.py').read_text(encoding='utf-8') and 'we take `main` as it is on that day' in text
 
 QUIET = """
 import practicaldl
