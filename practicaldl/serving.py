@@ -12,6 +12,8 @@ from pathlib import Path
 from .errors import CourseError, PictureError
 from .images import MAX_PIXELS
 
+os.environ['GRADIO_ANALYTICS_ENABLED'] = 'False'   # else Gradio, and its client even where it is told not to, tell their makers that they are used
+
 # %% ../nbs/lib/serving.ipynb #02f4f163
 def _plain_lite0():
     import torch

@@ -228,6 +228,10 @@ def test_a_file_of_the_server_is_not_handed_out(client, page, saved):
         with pytest.raises(HTTPError) as told: urlopen(f'{page[0]}{route}{saved/"model.json"}', timeout=20)
         assert told.value.code in (403, 404)
 
+def test_nobody_is_told_that_gradio_is_used(client):
+    import gradio.analytics
+    assert not client.analytics_enabled and not gradio.analytics.analytics_enabled()
+
 def test_it_answers_on_this_machine_only(page):
     import psutil
     listening = {c.laddr.ip for c in psutil.Process(page[1].pid).net_connections() if c.status=='LISTEN'}
