@@ -153,3 +153,30 @@ def test_what_fastai_exports_can_be_written_and_read(imports):
     "In a process of its own, since the cure changes how Python pickles."
     done = subprocess.run([sys.executable, '-c', EXPORT.format(imports=imports)], capture_output=True, text=True)
     assert done.stdout=='written and read\n', done.stderr[-2000:]
+
+
+# ------------------------------------------------------------------ fastai on several processes without a GPU
+
+DISTRIBUTED = """
+{imports}
+import tempfile, torch
+from pathlib import Path
+folder = tempfile.mkdtemp()
+torch.distributed.init_process_group('gloo', store=torch.distributed.FileStore(str(Path(folder)/'store'), 1), rank=0, world_size=1)
+assert DistributedDL._broadcast(None, [2, 0, 1], 0)==[2, 0, 1]
+torch.distributed.get_backend = lambda: 'nccl'
+from types import SimpleNamespace
+import fastai.distributed
+asked = []
+fastai.distributed.LongTensor = lambda t: SimpleNamespace(cuda=lambda: asked.append(t) or torch.tensor(t))
+assert DistributedDL._broadcast(None, [2, 0, 1], 0)==[2, 0, 1]
+assert asked==[[2, 0, 1]], 'with NCCL it is fastai that sends, from a GPU'
+torch.distributed.destroy_process_group()
+print('sent')
+"""
+
+@pytest.mark.parametrize('imports', ['import practicaldl\nfrom fastai.distributed import DistributedDL', 'from fastai.distributed import DistributedDL\nimport practicaldl'], ids=['ours first', 'fastai first'])
+def test_the_order_of_rows_is_sent_without_a_gpu(imports):
+    "Where gloo carries it; where NCCL does, fastai's own way is taken."
+    done = subprocess.run([sys.executable, '-c', DISTRIBUTED.format(imports=imports)], capture_output=True, text=True)
+    assert done.stdout=='sent\n', done.stderr[-2000:]
