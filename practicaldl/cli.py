@@ -42,10 +42,10 @@ def find_chapters(
 
 # %% ../nbs/lib/cli.ipynb #7c7109d9
 class _Watch:
-    "The peak memory of a process: asked of the system where it keeps it, else the most that was seen."
+    "The peak memory of a kernel and the programs that it starts: asked of the system where it keeps it, else the most that was seen."
     def __init__(self, pid):
         import psutil
-        self.process, self.peak = psutil.Process(pid), 0
+        self.process, self.peak, self.next_family = psutil.Process(pid), 0, 0.0
     def look(self):
         import psutil
         try:
@@ -56,8 +56,18 @@ class _Watch:
             if status.exists():
                 kept = re.search(r'VmHWM:\s+(\d+) kB', status.read_text())
                 if kept: peak = max(peak, int(kept[1])*1024)
+            if time.monotonic() >= self.next_family: peak = max(peak, self.together())
         except (psutil.Error, OSError): return   # the kernel has just ended; what was seen so far counts
         self.peak = max(self.peak, peak)
+    def together(self):
+        "What the kernel has now, and what the programs that it started have beside it: pages that they share with it count once."
+        import psutil
+        self.next_family = time.monotonic()+1   # to find them takes some milliseconds
+        total = self.process.memory_info().rss
+        for child in self.process.children(recursive=True):
+            try: total += child.memory_full_info().uss
+            except psutil.Error: continue   # it has just ended
+        return total
 
 def _first_line(source):
     "The first line of a cell that is code, shortened."

@@ -32,6 +32,17 @@ def outputs(path): return [''.join(o.get('text', '') for o in c.get('outputs', [
 RECORD = "from practicaldl import course\ncourse._state['chapter'] = 'whatever'\n"
 
 
+def test_programs_that_a_kernel_starts_count_as_well():
+    "A process that is small itself, and has started one with 200 MB."
+    large = 'x = bytearray(b"1")*200_000_000; print(flush=True); input()'
+    small = f'import subprocess, sys; subprocess.run([sys.executable, "-c", {large!r}])'
+    with subprocess.Popen([sys.executable, '-c', small], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        watch = cli._Watch(process.pid)
+        process.stdout.readline()
+        watch.look()
+        process.stdin.close()
+    assert 200e6 < watch.peak < 400e6
+
 def test_a_run_that_succeeds(tmp_path, capsys, monkeypatch):
     "Two chapters: a table, results.json with the promised keys, executed notebooks, and the sources untouched."
     monkeypatch.setattr('torch.version.cuda', None)
