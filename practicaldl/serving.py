@@ -134,7 +134,7 @@ def save_model(
 def _checked_description(said):
     "The description, or a `ValueError` that says what is wrong with it."
     def number(o): return isinstance(o, (int, float)) and not isinstance(o, bool)
-    wanted = dict(format=lambda o: o==1, architecture=lambda o: o in ARCHITECTURES, size=lambda o: isinstance(o, int) and 8 <= o <= MAX_SIDE,
+    wanted = dict(format=lambda o: o==1, architecture=lambda o: isinstance(o, str) and o in ARCHITECTURES, size=lambda o: isinstance(o, int) and 8 <= o <= MAX_SIDE,
                   vocab=lambda o: isinstance(o, list) and 2 <= len(o) <= MAX_CLASSES and all(isinstance(i, str) for i in o) and len(set(o))==len(o),
                   method=lambda o: o in ('squish', 'crop', 'pad'), resample=lambda o: o in range(6), sha256=lambda o: isinstance(o, str),
                   mean=lambda o: isinstance(o, list) and len(o)==3 and all(map(number, o)), std=lambda o: isinstance(o, list) and len(o)==3 and all(number(i) and i > 0 for i in o))
@@ -160,6 +160,7 @@ def load_model(
         model = _empty_model(description['architecture'], len(description['vocab']))
         model.load_state_dict(weights)
         if (known is None)!=('known' not in description): raise ValueError("'known' is in one of the two files only")
+        if known is not None and known.shape[1:]!=model[1][2].weight.shape: raise ValueError("'known' does not fit the model")
         return Classifier(model, description, known)
     except FileNotFoundError as e: raise CourseError(f"There is no model in {folder}: {Path(e.filename).name} is missing. Write one with save_model(learn, folder).") from None
     except (OSError, ValueError, RuntimeError, SafetensorError) as e:
@@ -206,7 +207,7 @@ def open_picture(
     "Open a picture from a stranger. Raises `PictureError` with a message for that stranger."
     from PIL import Image, ImageOps
     megabytes = Path(path).stat().st_size/1e6
-    if megabytes > max_mb: raise PictureError(f"This file has {megabytes:.0f} MB, and at most {max_mb:g} MB are taken. Make the picture smaller, and send it again.")
+    if megabytes > max_mb: raise PictureError(f"This file is {megabytes:.0f} MB, and at most {max_mb:g} MB are accepted. Make the picture smaller, and send it again.")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore', Image.DecompressionBombWarning)   # the limit below is lower
@@ -215,7 +216,7 @@ def open_picture(
                 return ImageOps.exif_transpose(im).convert('RGB')
     except Image.DecompressionBombError: raise PictureError(f"This picture has more than {MAX_PIXELS/1e6:.0f} million pixels. Make it smaller, and send it again.") from None
     except Exception as e:   # a damaged file makes Pillow's decoders raise almost anything
-        raise PictureError(f"This is not a picture that can be opened ({type(e).__name__}). Send a photo as {', '.join(PICTURES[:3])}.") from None
+        raise PictureError(f"This is not a picture that can be opened ({type(e).__name__}). Send a photo as PNG, JPEG or WEBP.") from None
 
 # %% ../nbs/lib/serving.ipynb #dcbca71b
 def make_app(
@@ -235,7 +236,7 @@ def make_app(
         return dict(zip(model.vocab, probs[0].tolist())), (f'**This picture is unlike everything that I have learnt from.** I have only learnt: {learnt}. Do not rely on this answer.'
                                                            if far else f'I have only learnt: {learnt}. I choose one of them for every picture.')
     with gr.Blocks(title=title, analytics_enabled=False, delete_cache=(60, 300)) as app:   # a picture is deleted after five minutes
-        gr.Markdown(f'# {title}\nUpload a picture, or take one. It is not kept.')
+        gr.Markdown(f'# {title}\nUpload a picture, or take one. It is deleted after a few minutes.')
         with gr.Row():
             picture = gr.Image(label='Picture', sources=['upload', 'webcam', 'clipboard'], type='filepath', height=320)
             picture.preprocess = lambda sent: sent.path if sent else None   # the file as it came: `open_picture` opens it, with its limits
@@ -270,7 +271,7 @@ app.launch(max_file_size={bytes})
 practicaldl @ git+https://github.com/practicaldl/practicaldl
 ''',
     'README.md': '''---
-title: {title}
+title: {quoted}
 sdk: gradio
 sdk_version: {gradio}
 python_version: "3.11"
@@ -291,7 +292,7 @@ def space_folder(
     "Write what a Hugging Face Space needs: push the folder to a Space and it runs. Raises `CourseError`."
     import gradio
     folder = Path(folder)
-    words = dict(title=title, bytes=int(3*MAX_MB*1e6), gradio=gradio.__version__, vocab=', '.join(model.vocab))
+    words = dict(title=title, quoted=json.dumps(title, ensure_ascii=False), bytes=int(3*MAX_MB*1e6), gradio=gradio.__version__, vocab=', '.join(model.vocab))
     save_model(model, folder/'model')
     try:
         for name, text in _SPACE.items(): (folder/name).write_text(text.format(**words), encoding='utf-8', newline='\n')

@@ -75,7 +75,7 @@ def test_the_loaded_model_gives_the_same_answers(learn, saved, pictures):
     assert list(model.predict(pictures[0]))[0]==model.vocab[ours[0].argmax()]
 
 @pytest.mark.parametrize('changed, why', [
-    ({'format': 2}, "'format' is missing, or not what it can be"), ({'architecture': 'os.system'}, "'architecture'"), ({'architecture': None}, "'architecture'"),
+    ({'format': 2}, "'format' is missing, or not what it can be"), ({'architecture': 'os.system'}, "'architecture'"), ({'architecture': None}, "'architecture'"), ({'architecture': []}, "'architecture'"), ({'method': {}}, "'method'"), ({'resample': [2]}, "'resample'"),
     ({'vocab': ['bird']}, "'vocab'"), ({'vocab': ['bird', 'bird']}, "'vocab'"), ({'vocab': ['a', 'b', 'c']}, 'size mismatch|Error'), ({'size': 10**9}, "'size'"), ({'size': '64'}, "'size'"),
     ({'method': 'import os'}, "'method'"), ({'mean': [0.5]}, "'mean'"), ({'std': [0, 1, 1]}, "'std'"), ({'sha256': 'no'}, 'not the file that model.json was written with'),
     ({'known': {}}, "'known' has no limit"), ({'known': None}, "'known' is in one of the two files only")], ids=str)
@@ -109,6 +109,13 @@ def test_weights_of_another_shape(copy):
     for tensors in ({}, {'0.0.weight': torch.zeros(1)}):
         put_weights(copy, save(tensors))
         with pytest.raises(CourseError, match='cannot be used'): serving.load_model(copy)
+
+def test_known_pictures_of_another_model(copy):
+    import torch
+    from safetensors.torch import load, save
+    weights = load((copy/'model.safetensors').read_bytes())
+    put_weights(copy, save({**weights, 'known': torch.ones(3, 7)}))
+    with pytest.raises(CourseError, match="'known' does not fit the model"): serving.load_model(copy)
 
 def test_a_model_that_cannot_be_saved_is_told_before_anything_is_written(learn, tmp_path):
     import torch
@@ -150,7 +157,7 @@ def test_files_that_are_too_large(tmp_path):
     Image.new('1', (8000, 8000)).save(tmp_path/'bomb.png')
     with pytest.raises(PictureError, match='million pixels'): serving.open_picture(tmp_path/'bomb.png')
     (tmp_path/'large.png').write_bytes(bytes(11_000_000))
-    with pytest.raises(PictureError, match='11 MB, and at most 10 MB'): serving.open_picture(tmp_path/'large.png')
+    with pytest.raises(PictureError, match='11 MB, and at most 10 MB are accepted'): serving.open_picture(tmp_path/'large.png')
 
 def test_noise_is_unlike_all_that_is_known(saved, pictures):
     model = serving.load_model(saved)
@@ -275,13 +282,13 @@ def test_a_person_uploads_a_picture(browser, page, pictures, tmp_path):
 
 def test_the_folder_of_a_space_runs(saved, pictures, tmp_path):
     from gradio_client import Client
-    space, port = serving.space_folder(serving.load_model(saved), tmp_path/'space'), free_port()
+    space, port = serving.space_folder(serving.load_model(saved), tmp_path/'space', title='Birds: which one? # 1'), free_port()
     with served(['app.py'], port, AT=space) as (address, _):
         said, note = ask(Client(address, verbose=False, analytics_enabled=False), pictures[1])
     assert said['label'] in ('bird', 'plane') and 'only learnt' in note
     head = (space/'README.md').read_text(encoding='utf-8').split('---')[1]
     import gradio, yaml
-    assert yaml.safe_load(head)['sdk_version']==gradio.__version__ and yaml.safe_load(head)['app_file']=='app.py'
+    assert yaml.safe_load(head)['sdk_version']==gradio.__version__ and yaml.safe_load(head)['app_file']=='app.py' and yaml.safe_load(head)['title']=='Birds: which one? # 1'
     settings = (ROOT/'settings.ini').read_text(encoding='utf-8')
     assert re.search(r'git\+(\S+)', (space/'requirements.txt').read_text(encoding='utf-8'))[1].removeprefix('https://github.com/')=='/'.join(re.search(rf'(?m)^{o} = (\S+)', settings)[1] for o in ('user', 'repo'))
 
