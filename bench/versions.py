@@ -6,6 +6,7 @@ are run from it in an empty folder. Nothing of nbdev is there, and nothing of th
 `latest` keeps torch and torchvision as they are in the lock, because a newer torch comes as gigabytes of CUDA packages on Linux; name others with --with.
 """
 import argparse, os, re, shutil, subprocess, sys, venv
+from configparser import ConfigParser
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -22,7 +23,11 @@ def install(which, wheel, python, pinned):
         run(python, '-m', 'pip', 'install', '-q', '--disable-pip-version-check', wheel, *pinned)
         return
     run(python, '-m', 'pip', 'install', '-q', '--disable-pip-version-check', 'uv')   # pip itself cannot choose the oldest versions
-    run(python, '-m', 'uv', 'pip', 'install', '-q', '--python', python, '--resolution', 'lowest-direct', '--only-binary', ':all:', wheel, *pinned)
+    config = ConfigParser(delimiters=['='])
+    config.read(ROOT/'settings.ini', encoding='utf-8')
+    # The requirements are named one by one: those of a wheel are not direct ones for every version of uv, which then takes the newest.
+    run(python, '-m', 'uv', 'pip', 'install', '-q', '--python', python, '--resolution', 'lowest-direct', '--only-binary', ':all:', *config['DEFAULT']['requirements'].split(), *pinned)
+    run(python, '-m', 'pip', 'install', '-q', '--disable-pip-version-check', '--no-deps', wheel)
 
 def main():
     p = argparse.ArgumentParser(description='Run every chapter with the newest or the oldest versions that the requirements allow.')

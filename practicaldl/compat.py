@@ -22,9 +22,8 @@ def real_operators_load(
 ) -> bool:       # whether its compiled part loads into this torch
     "Whether torchvision's own compiled operators can be loaded."
     import torch
-    for suffix in importlib.machinery.EXTENSION_SUFFIXES:
-        compiled = Path(folder)/f'_C{suffix}'
-        if not compiled.exists(): continue
+    candidates = {Path(folder)/f'{name}{suffix}' for name in ('_C', '_C_stable') for suffix in importlib.machinery.EXTENSION_SUFFIXES}   # the second since torchvision 0.29
+    for compiled in sorted(filter(Path.exists, candidates)):
         try: torch.ops.load_library(str(compiled))
         except (OSError, ImportError): continue
         return True

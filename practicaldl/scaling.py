@@ -364,7 +364,9 @@ def wait_for_ever(out, seconds=2):
     "Process 0 asks for a mean, and process 1 does not answer: the usual deadlock, with a short patience."
     from datetime import timedelta
     from accelerate.utils import InitProcessGroupKwargs
+    import faulthandler
+    faulthandler.dump_traceback_later(30*seconds, exit=True)   # an end in any case, should the library miss its own
     accelerator = Accelerator(kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(seconds=seconds))])
     if accelerator.is_main_process: accelerator.reduce(torch.ones(1), 'mean')   # the mistake
     else: time.sleep(3*seconds)
-    save_run(accelerator, out)
+    save_run(accelerator, out); faulthandler.cancel_dump_traceback_later()

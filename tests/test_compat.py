@@ -180,3 +180,17 @@ def test_the_order_of_rows_is_sent_without_a_gpu(imports):
     "Where gloo carries it; where NCCL does, fastai's own way is taken."
     done = subprocess.run([sys.executable, '-c', DISTRIBUTED.format(imports=imports)], capture_output=True, text=True)
     assert done.stdout=='sent\n', done.stderr[-2000:]
+
+def test_the_compiled_part_is_found_under_both_of_its_names(tmp_path, monkeypatch):
+    "Since torchvision 0.29 it is `_C_stable`. Where it loads, nothing may be declared: a second declaration ends the process."
+    import importlib.machinery
+    import torch
+    asked = []
+    monkeypatch.setattr(torch.ops, 'load_library', asked.append)
+    suffix = importlib.machinery.EXTENSION_SUFFIXES[-1]
+    for name in ('_C', '_C_stable'):
+        folder = tmp_path/name; folder.mkdir()
+        assert not compat.real_operators_load(folder)
+        (folder/f'{name}{suffix}').touch()
+        assert compat.real_operators_load(folder) and asked.pop()==str(folder/f'{name}{suffix}')
+        assert compat.cure_torchvision(folder)==[]
