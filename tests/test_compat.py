@@ -4,6 +4,8 @@ import importlib.machinery
 
 import pytest
 
+from practicaldl import compat
+
 STAND_IN = '''
 import torch
 @torch.library.register_fake("torchvision::nms")
