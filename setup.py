@@ -12,8 +12,8 @@ setup(
     name=cfg['lib_name'], version=cfg['version'], description=cfg['description'], keywords=cfg['keywords'],
     author=cfg['author'], author_email=cfg['author_email'], url=cfg['git_url'], license='Apache-2.0',
     long_description=(here/'README.md').read_text(encoding='utf-8'), long_description_content_type='text/markdown',
-    packages=find_packages(include=['practicaldl', 'practicaldl.*']), include_package_data=True,
-    package_data={'practicaldl': ['assets/*', 'assets/**/*']},
+    packages=[*find_packages(include=['practicaldl', 'practicaldl.*']), 'practicaldl.assets'], include_package_data=True,   # assets has no modules, and is a package all the same
+    package_data={'practicaldl.assets': ['*']},
     python_requires='>=' + cfg['min_python'], install_requires=cfg['requirements'].split(),
     extras_require={'dev': cfg['dev_requirements'].split()},
     entry_points={'console_scripts': cfg['console_scripts'].split(), 'nbdev': [f"{cfg['lib_name']}={cfg['lib_name']}._modidx:d"]},
