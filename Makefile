@@ -41,7 +41,7 @@ run: $(READY)
 # pytest builds the site as well, with warnings as errors, and opens it in a browser: tests/test_site.py.
 test: $(READY)
 	@$(BIN)/python tests/check_sync.py
-	@PRACTICALDL_EDITION=sample $(BIN)/nbdev_test --n_workers 1 --timing
+	@$(BIN)/python tests/run_notebooks.py
 	@PRACTICALDL_EDITION=sample $(BIN)/python -m pytest
 
 # JupyterLab's check for updates would ask the network, and nobody asked for that.

@@ -57,7 +57,7 @@ def main() -> int:
     command = [sys.executable, '-c', 'import sys; from practicaldl.cli import main; sys.exit(main())', 'run', '--from', args.folder, '--out', str(args.out), *args.chapters]
     done = subprocess.run([*words, *command], env=env)
     attempts = log.read_text(encoding='utf-8').splitlines() if log.exists() else []
-    if attempts: print(f"FAILED {len(attempts)} attempts to leave the machine, the first: {attempts[0]}. All of them: {log}", file=sys.stderr)
+    if attempts: print(f"FAILED {len(attempts)} attempts to leave the machine, the first: {attempts[0].partition('  from ')[0]}. All of them, and which lines of code asked: {log}", file=sys.stderr)
     elif not done.returncode: print('No network, and no attempt to leave the machine.')
     return 1 if attempts or done.returncode else 0
 

@@ -147,7 +147,7 @@ def _number_order(path): return [int(o) for o in re.findall(r'\d+', path.stem)],
 PROVIDERS = {'ddgs': ddgs, 'duckduckgo_search': duckduckgo_search, 'openverse': openverse, 'commons': commons, 'shipped': shipped}
 
 def _bounded(provider, term, max_images, patience):
-    "The answer of a provider, or `_Unhelpful` when it takes longer than `patience` seconds."
+    "The answer of a provider, or `_Unhelpful` when it takes longer than `patience` seconds; None: as long as it takes."
     answer = {}
     def ask():
         try: answer['found'] = provider(term, max_images)
@@ -164,7 +164,7 @@ def search_images(
     term:str,            # what to look for, for example 'bird photo'
     max_images:int=30,   # at most so many
     providers=None,      # names from `PROVIDERS`; None: all of them in turn, and on the sample edition only the shipped pictures
-    patience:float=30    # seconds that each provider is given
+    patience:float=30    # seconds that each provider on the web is given
 ):                       # fastcore's L of addresses that `download_images` takes
     "Addresses of pictures, from the first provider that has some; raises `PictureError` when none has."
     from fastcore.foundation import L
@@ -172,7 +172,8 @@ def search_images(
     refused = []
     for name in providers:
         if name not in PROVIDERS: raise PictureError(did_you_mean(name, list(PROVIDERS), 'provider'))
-        try: found = _bounded(PROVIDERS[name], term, max_images, patience)
+        # The shipped pictures may have to be fetched first, and that has limits of its own: `dataset`.
+        try: found = _bounded(PROVIDERS[name], term, max_images, None if name=='shipped' else patience)
         except _Unhelpful as e: refused.append(f'{name}: {e}'); continue
         print(f"'{term}': {len(found)} picture{'s' if len(found)>1 else ''} from {name}" + (f" ({'; '.join(refused)})" if refused else '') + '.')
         return L(found)

@@ -1,4 +1,4 @@
-"""The torchvision cure, both ways: where the compiled part does not load, and where it does."""
+"""The cures: of torchvision, both where its compiled part does not load and where it does; of fastai; and of what is counted."""
 import shutil, subprocess, sys, textwrap
 import importlib.machinery
 
@@ -27,6 +27,15 @@ def python(code, folder):
     code = f'import sys; sys.path.insert(0, {str(folder.parent)!r})\n' + textwrap.dedent(code)
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, cwd=folder.parent)
     return done.returncode, done.stdout, done.stderr
+
+def printed(code):
+    "What code prints in a fresh Python; where it prints nothing, the end of its errors."
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    return done.stdout or done.stderr[-2000:]
+
+def in_both_orders(theirs):
+    "For `parametrize`: the lines that import practicaldl and what it cures, in both orders."
+    return pytest.mark.parametrize('imports', [f'import practicaldl\n{theirs}', f'{theirs}\nimport practicaldl'], ids=['ours first', 'theirs first'])
 
 def loadable(folder):
     "A compiled library that any process can load, under the name of torchvision's."
@@ -120,7 +129,7 @@ assert np.isclose(new.items.age[1], new.items.age[2]) and frame.age.isna().sum()
 print('filled')
 """
 
-@pytest.mark.parametrize('imports', ['import practicaldl\nfrom fastai.tabular.all import *', 'from fastai.tabular.all import *\nimport practicaldl'], ids=['ours first', 'fastai first'])
+@in_both_orders('from fastai.tabular.all import *')
 def test_gaps_in_a_table_are_filled(imports):
     "In either order of the imports, with no warning that a learner would see."
     done = subprocess.run([sys.executable, '-c', FILL.format(imports=imports)], capture_output=True, text=True)
@@ -150,11 +159,10 @@ if hasattr(transform_module, 'Function'):
 print('written and read')
 """
 
-@pytest.mark.parametrize('imports', ['import practicaldl\nfrom fastai.basics import Transform, noop', 'from fastai.basics import Transform, noop\nimport practicaldl'], ids=['ours first', 'fastai first'])
+@in_both_orders('from fastai.basics import Transform, noop')
 def test_what_fastai_exports_can_be_written_and_read(imports):
     "In a process of its own, since the cure changes how Python pickles."
-    done = subprocess.run([sys.executable, '-c', EXPORT.format(imports=imports)], capture_output=True, text=True)
-    assert done.stdout=='written and read\n', done.stderr[-2000:]
+    assert printed(EXPORT.format(imports=imports))=='written and read\n'
 
 
 # ------------------------------------------------------------------ fastai on several processes without a GPU
@@ -177,11 +185,19 @@ torch.distributed.destroy_process_group()
 print('sent')
 """
 
-@pytest.mark.parametrize('imports', ['import practicaldl\nfrom fastai.distributed import DistributedDL', 'from fastai.distributed import DistributedDL\nimport practicaldl'], ids=['ours first', 'fastai first'])
+@in_both_orders('from fastai.distributed import DistributedDL')
 def test_the_order_of_rows_is_sent_without_a_gpu(imports):
     "Where gloo carries it; where NCCL does, fastai's own way is taken."
-    done = subprocess.run([sys.executable, '-c', DISTRIBUTED.format(imports=imports)], capture_output=True, text=True)
-    assert done.stdout=='sent\n', done.stderr[-2000:]
+    assert printed(DISTRIBUTED.format(imports=imports))=='sent\n'
+
+
+# ------------------------------------------------------------------ nobody counts
+
+@in_both_orders('import datasets, huggingface_hub')
+def test_libraries_are_told_not_to_count(imports):
+    "That nobody is asked then is in tests/test_trust.py."
+    assert printed(f'{imports}\nprint(datasets.config.HF_UPDATE_DOWNLOAD_COUNTS, huggingface_hub.constants.HF_HUB_DISABLE_TELEMETRY)')=='False True\n'
+
 
 def test_the_compiled_part_is_found_under_both_of_its_names(tmp_path, monkeypatch):
     "Since torchvision 0.29 it is `_C_stable`. Where it loads, nothing may be declared: a second declaration ends the process."

@@ -152,6 +152,12 @@ def test_a_search_that_fails_goes_on_to_the_next(monkeypatch, name, answer, why,
     assert len(found)==3 and all(o.startswith('file://') for o in found)
     assert capsys.readouterr().out==f"'bird photo': 3 pictures from shipped ({name}: {why}).\n"
 
+def test_the_shipped_pictures_have_the_time_they_need(monkeypatch):
+    "They may have to be fetched first, over a slow network, and that ends by limits of its own."
+    def slow(term, n): time.sleep(0.3); return [images.PictureUrl('file:///1.jpg')]
+    monkeypatch.setitem(images.PROVIDERS, 'shipped', slow)
+    assert images.search_images('bird', 1, providers=('shipped',), patience=0.05)==['file:///1.jpg']
+
 @pytest.mark.parametrize('name', DUCKS)
 def test_a_search_that_is_not_installed(monkeypatch, name, capsys, usual_cache):
     monkeypatch.setitem(sys.modules, name, None)

@@ -143,12 +143,16 @@ from fastai.text.all import *
 from fastai.tabular.all import *
 from fastai.collab import *
 from transformers import AutoModel, AutoTokenizer, Trainer, TrainingArguments
-from datasets import Dataset
+from datasets import Dataset, load_dataset
 tokenizer, model = AutoTokenizer.from_pretrained(transformer_name()), AutoModel.from_pretrained(transformer_name())
 args = TrainingArguments('watched', report_to='none', use_cpu=True)
 Trainer(model, args, train_dataset=Dataset.from_dict({'a': [1]}))
 from practicaldl.images import search_images
 assert len(search_images('bird photo', max_images=3))==3
+Path('rows.jsonl').write_text('{"a": 1}')
+assert load_dataset('json', data_files='rows.jsonl', split='train')[0]=={'a': 1}
+from huggingface_hub.utils import build_hf_headers
+assert 'agent' not in build_hf_headers(library_name='gradio_client')['user-agent']   # what Gradio's client does, even on one machine
 print('done')
 """
 
@@ -161,7 +165,7 @@ def test_with_the_data_there_nothing_leaves_the_machine(usual_cache, tmp_path):
     from practicaldl.data import REGISTRY, dataset
     for name in REGISTRY: dataset(name, 'sample')
     log = tmp_path/'log'
-    done = watched(QUIET, tmp_path, log, PRACTICALDL_EDITION='sample')
+    done = watched(QUIET, tmp_path, log, PRACTICALDL_EDITION='sample', HF_HOME=str(tmp_path/'hub'))   # nothing is known there from an earlier day
     assert done.stdout.endswith('done\n'), done.stderr[-2000:]
     assert not log.exists(), log.read_text()
 
