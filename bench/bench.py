@@ -38,7 +38,8 @@ def machine() -> str:
         found = re.search(r'model name\s*:\s*(.+)', info.read_text(encoding='utf-8'))
         if found: model = found[1].strip()
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else 'no GPU'
-    return f'{os.cpu_count()} processor cores ({model}, {psutil.virtual_memory().total/2**30:.0f} GB), {platform.system()}, {gpu}'
+    # The instructions are named because values depend on them, and because virtual machines call different processors by one name.
+    return f'{os.cpu_count()} processor cores ({model} with {torch.backends.cpu.get_cpu_capability()}, {psutil.virtual_memory().total/2**30:.0f} GB), {platform.system()}, {gpu}'
 
 def seconds_of(
     notebook:Path,  # executed by `practicaldl run`

@@ -144,7 +144,7 @@ def quietly():
 LAUNCHERS = {
     'python': [],
     'torchrun': ['-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '{n}'],
-    'accelerate': ['-m', 'accelerate.commands.launch', '--multi_gpu', '--num_processes', '{n}', '--main_process_port', '0',
+    'accelerate': ['-m', 'accelerate.commands.launch', '--multi_gpu', '--num_processes', '{n}', '--main_process_port', '{port}',
                    '--num_machines', '1', '--mixed_precision', 'no', '--dynamo_backend', 'no']}
 
 def command(
@@ -155,7 +155,7 @@ def command(
     "The command that starts a script in several processes on this machine. Raises `CourseError` for a launcher that is not known."
     from practicaldl.errors import did_you_mean
     if launcher not in LAUNCHERS: raise CourseError(did_you_mean(launcher, list(LAUNCHERS), 'launcher'))
-    return [sys.executable, *(o.format(n=processes) for o in LAUNCHERS[launcher]), *map(str, words)]
+    return [sys.executable, *(o.format(n=processes, port=free_port()) for o in LAUNCHERS[launcher]), *map(str, words)]
 
 # %% ../nbs/08_scaling.ipynb #cf8ba706
 def run_script(
