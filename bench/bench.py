@@ -86,6 +86,7 @@ def main():
     p = argparse.ArgumentParser(description='Measure chapters, and the plain code beside them.')
     p.add_argument('chapters', nargs='*', help='all of them where none is named; else the other rows of docs/results.json are kept')
     p.add_argument('--times', type=int, default=3, help='runs of each chapter (default: 3)')
+    p.add_argument('--keep-plain', action='store_true', help='do not run the plain code, which takes most of the time; its rows stay as they were measured, with their day and machine')
     p.add_argument('--out', type=Path, default=ROOT/'build'/'bench', help='folder for the executed notebooks')
     p.add_argument('--machine', default=machine(), help='the machine in words')
     p.add_argument('--outputs', action='store_true', help='keep the outputs of the first run in the notebooks, too')
@@ -97,7 +98,7 @@ def main():
         if why := measured.hindrances(others, args.machine, args.times): sys.exit(f"Nothing was measured, since the other rows could not be kept: {'; '.join(why)}. Measure every chapter: make bench.")
         if missing := set(names)-set(args.chapters)-{r['chapter'] for r in others['rows']}: sys.exit(f"Nothing was measured: docs/results.json has no rows for {', '.join(sorted(missing))} either. Name them as well.")
         names = [name for name in names if name in args.chapters]
-    sections = {section: about for section, about in SECTIONS.items() if about[0] in names}
+    sections = {} if args.keep_plain else {section: about for section, about in SECTIONS.items() if about[0] in names}
     theirs = {}
     for section in sections:   # first, since a section that fails then costs the least time
         theirs[section] = run_plain(section)
@@ -113,11 +114,12 @@ def main():
         value = next(r['value'] for r in runs[chapter][0] if r['metric']==metric)
         found = theirs[section]
         plain.append(dict(section=section, chapter=chapter, metric=metric, more_is_better=more, value=value, seconds=round(ours, 1),
-                          plain_value=found['value'], plain_seconds=found['seconds'], ratio=round(found['seconds']/ours, 2)))
+                          plain_value=found['value'], plain_seconds=found['seconds'], ratio=round(found['seconds']/ours, 2),
+                          machine=args.machine, day=datetime.date.today().isoformat()))
     if told := [line for turn in range(args.times) for name in names for line in unlike(args.out/'1'/name/f'{name}.ipynb', args.out/f'{turn+1}'/name/f'{name}.ipynb')]:
         sys.exit('Nothing was written: the outputs of two runs differ.\n'+'\n'.join(told))
     if args.outputs:
         for name in names: keep_outputs(args.out/'1'/name/f'{name}.ipynb', ROOT/'nbs'/f'{name}.ipynb')
-    print(measured.take(runs, plain, args.machine, import_seconds(), others))
+    print(measured.take(runs, plain, args.machine, import_seconds(), others, args.keep_plain))
 
 if __name__=='__main__': main()

@@ -52,12 +52,19 @@ def merged(
     return [{**r, 'seconds': round(statistics.median(seconds), 1), 'seconds_range': [min(seconds), max(seconds)], 'peak_mb': max(rows[0]['peak_mb'] for rows in runs)}
             for r in runs[0] if not r['metric'].startswith('peak memory')]
 
+def cost_elsewhere(
+    content:dict  # of docs/results.json, before rows of another machine take its place
+) -> dict:        # machine, days, and seconds and largest peak of each chapter
+    "What stays of a machine when another one is measured: the price, since how long a chapter takes hangs on the machine more than on anything else."
+    return {'machine': content['machine'], 'measured': content.get('measured', {}), 'chapters': {r['chapter']: {k: r[k] for k in ('seconds', 'peak_mb')} for r in content['rows']}}
+
 def take(
     runs:dict,    # chapter to a list of runs, each the rows of a results.json
     plain:list,   # rows about the plain code beside it, see bench/bench.py
     machine:str,  # in words
     import_seconds:float,  # of `import practicaldl`
-    others:dict|None=None  # the content of docs/results.json from which chapters that were not run now are kept; `hindrances` must have none
+    others:dict|None=None, # the content of docs/results.json from which chapters that were not run now are kept; `hindrances` must have none
+    keep_plain:bool=False  # leave the plain code of docs/results.json as it was measured, be it on another day or machine
 ) -> str:         # what was written, in a line
     "Write docs/results.json with the versions of this environment, then README and the boxes. Ends the program, with nothing written, where something is wrong."
     old = {row['chapter']: [r for r in others['rows'] if r['chapter']==row['chapter']] for row in others['rows']} if others else {}
@@ -68,13 +75,18 @@ def take(
         sys.exit(f"Nothing was written. Missing chapters: {', '.join(missing) or 'none'}; missed bars: {', '.join(failed) or 'none'}; values that differ between runs: {'; '.join(told) or 'none'}.")
     names = [c.stem for c in chapters()]
     rows = [row for name in names for row in (merged(runs[name]) if name in runs else old[name])]
-    plain = [*[o for o in others['plain'] if o['chapter'] in names and o['chapter'] not in runs], *plain] if others else plain
+    before = kept() if RESULTS.exists() else {}
+    stay = before.get('plain', []) if keep_plain else [o for o in others['plain'] if o['chapter'] not in runs] if others else []
+    plain = [*[o for o in stay if o['chapter'] in names], *plain]
     today = datetime.date.today().isoformat()
     days = {name: today for name in runs} | {name: day for name, day in (others or {}).get('measured', {}).items() if name not in runs and name in names}
     # The versions of the file stay with the rows that stay: it may name fewer packages than today.
     content = {'machine': machine, 'runs': min(map(len, runs.values())), 'versions': others['versions'] if others else versions(), 'import_seconds': round(import_seconds, 3),
                'measured': dict(sorted(days.items())), 'rows': rows, 'plain': sorted(plain, key=lambda o: o['chapter'])}
-    if RESULTS.exists() and (before := kept()).get('clone_minutes') and before['machine']==machine: content['clone_minutes'] = before['clone_minutes']
+    elsewhere = [o for o in before.get('elsewhere', []) if o['machine'] not in (machine, before['machine'])]
+    if before and before['machine']!=machine: elsewhere.append(cost_elsewhere(before))
+    if elsewhere: content['elsewhere'] = elsewhere
+    if before.get('clone_minutes') and before['machine']==machine: content['clone_minutes'] = before['clone_minutes']
     keep(content)
     return 'Written: docs/results.json, README.md, the boxes of the chapters.'
 

@@ -80,6 +80,7 @@ class Measured:
     plain:list     # the sections that were measured beside plain fastai and transformers
     measured:dict  # chapter to the day of its runs, YYYY-MM-DD; a chapter may be missing
     clone_minutes:dict|None   # from a clone to the table, see bench/clone.py; None where it was not measured
+    elsewhere:list   # what the chapters cost on machines that were measured before, see `cost_elsewhere`
 
     def of(self, chapter): return [r for r in self.rows if r['chapter']==chapter]
     def seconds(self, names=None): return sum(self.of(p.stem)[0]['seconds'] for p in chapters() if names is None or p.stem in names)
@@ -90,7 +91,7 @@ class Measured:
     def days(self):
         "When it was measured, as words after \"Measured\"; nothing where that is not known of each chapter."
         days = {self.measured.get(p.stem) for p in chapters()}
-        return '' if None in days else f' on {min(days)}' if len(days)==1 else f' between {min(days)} and {max(days)}'
+        return '' if None in days else f' {between_days(days)}'
     def in_words(self):
         "How it was measured, for README and site."
         several = "All runs gave the same values. Seconds are the median, with the range behind it, and memory is the largest peak. " if self.runs > 1 else ''
@@ -98,14 +99,25 @@ class Measured:
                                          f"{self.clone_minutes['installation']:.1f} for the installation, {self.clone_minutes['run']:.1f} for the data and all chapters.")
         return (f"Measured{self.days()} by `make bench`: each chapter {'once' if self.runs==1 else f'{self.runs} times'} in fresh processes, sample edition, on {self.machine}; Python {self.versions['Python']}, "
                 f"torch {self.versions['torch']}, fastai {self.versions['fastai']}, transformers {self.versions['transformers']}. {several}{self.together()} "
-                f"`import practicaldl` takes {self.import_seconds:.2g} s.{cloned or ''}")
+                f"`import practicaldl` takes {self.import_seconds:.2g} s.{cloned or ''}{''.join(map(other_machine, self.elsewhere))}")
+
+def between_days(days) -> str:
+    "Days as words: on one, or between two."
+    return f"{'on' if len(set(days))==1 else 'between'} {' and '.join(sorted({min(days), max(days)}))}"
+
+def other_machine(
+    cost:dict  # one of `Measured.elsewhere`
+) -> str:      # a sentence; nothing where chapters of the goal were not measured there
+    "What the chapters of the goal took on another machine."
+    if not set(GOAL) <= cost['chapters'].keys() & cost['measured'].keys(): return ''
+    return f" On {cost['machine']}, {between_days([cost['measured'][o] for o in GOAL])}, 01, 02 and 04 to 07 took {sum(cost['chapters'][o]['seconds'] for o in GOAL):.0f} s together."
 
 def measured() -> Measured:
     content = json.loads((ROOT/'docs'/'results.json').read_text(encoding='utf-8'))
     missing = [p.stem for p in chapters() if p.stem not in {r['chapter'] for r in content['rows']}]
     if missing: raise SiteError(f'docs/results.json has no rows for {", ".join(missing)}. Run the chapters and keep their results: see CONTRIBUTING.md, "Measured numbers".')
     return Measured(content['machine'], content['versions'], content['rows'], content['runs'], content['import_seconds'], content['plain'],
-                    content.get('measured', {}), content.get('clone_minutes'))
+                    content.get('measured', {}), content.get('clone_minutes'), content.get('elsewhere', []))
 
 def number(value) -> str: return f'{value:.4g}' if abs(value)<1e4 else f'{value:,.0f}'
 def bar(text) -> str: return (text or '').replace('>=', '≥').replace('<=', '≤')
@@ -132,6 +144,15 @@ def plain_table(
     lines += [f"| {o['chapter']} | {inside_table(o['metric'])} ({'more' if o['more_is_better'] else 'less'} is better) | {number(o['value'])} | {number(o['plain_value'])} | "
               f"{o['seconds']:.0f} | {o['plain_seconds']:.0f} | {o['ratio']:.1f} |" for o in plain]
     return '\n'.join(lines)
+
+def plain_in_words(
+    plain:list  # of `Measured`
+) -> str:       # a sentence, or nothing where nothing was measured
+    "When and where the two sides were measured: together, but not always with the other table."
+    places = {}
+    for o in plain: places.setdefault(o['machine'], set()).add(o['day'])
+    parts = [f'{between_days(days)} on {machine}' for machine, days in places.items()]
+    return f"Measured {'; '.join(parts)}." if parts else ''
 
 def ratios_in_words(
     plain:list  # of `Measured`
@@ -454,7 +475,7 @@ def filled(
     return re.sub(r'%([A-Z]+)%', made_for, text)
 
 def stage_pages(out, results):
-    made = {'CARDS': lambda: cards(results, out), 'RESULTS': lambda: results_table(results.rows), 'ASSETS': assets, 'MEASURED': results.in_words, 'PLAIN': lambda: plain_table(results.plain), 'RATIOS': lambda: ratios_in_words(results.plain),
+    made = {'CARDS': lambda: cards(results, out), 'RESULTS': lambda: results_table(results.rows), 'ASSETS': assets, 'MEASURED': results.in_words, 'PLAIN': lambda: plain_table(results.plain), 'RATIOS': lambda: ratios_in_words(results.plain), 'TOGETHER': lambda: plain_in_words(results.plain),
             'VERSIONS': lambda: ', '.join(f'{k} {v}' for k, v in results.versions.items()), 'TOC': lambda: '\n'.join(f'{p.stem[:2]} {chapter_title(p)} <{p.stem}>' for p in chapters()),
             'TOTAL': lambda: f"{results.seconds()/60:.0f}", 'FIRST': lambda: chapters()[0].stem,
             'FIRSTALT': lambda: chosen_picture(chapters()[0])[1]}

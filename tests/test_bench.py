@@ -128,9 +128,16 @@ def test_what_plain_code_costs_is_said_in_a_sentence():
     assert said.startswith('4 sections of') and 'take 0.8 to 12.3 times as many' in said and 'median 2.5' in said and 'better value than ours in 2 of 4.' in said
     assert prepare.ratios_in_words([])==''
 
+def test_when_and_where_plain_code_was_measured_is_said_beside_it():
+    def section(day, machine): return dict(day=day, machine=machine)
+    assert prepare.plain_in_words([])==''
+    assert prepare.plain_in_words([section('2026-01-02', 'a laptop')]*2)=='Measured on 2026-01-02 on a laptop.'
+    assert prepare.plain_in_words([section('2026-01-03', 'a laptop'), section('2026-01-02', 'a laptop'), section('2026-01-04', 'a server')])=='Measured between 2026-01-02 and 2026-01-03 on a laptop; on 2026-01-04 on a server.'
+
 # ------------------------------------------------------------------ what is written
 
-PLAIN = [dict(section=s, chapter=about[0], metric=about[1], more_is_better=about[2], value=1., seconds=1., plain_value=1., plain_seconds=2., ratio=2.) for s, about in bench.SECTIONS.items()]
+PLAIN = [dict(section=s, chapter=about[0], metric=about[1], more_is_better=about[2], value=1., seconds=1., plain_value=1., plain_seconds=2., ratio=2., machine='a laptop', day='2026-01-02')
+         for s, about in bench.SECTIONS.items()]
 
 @pytest.fixture
 def written(tmp_path, monkeypatch):
@@ -167,6 +174,26 @@ def test_one_chapter_is_measured_and_the_others_stay(written):
     assert [r['chapter'] for r in after['rows']]==list(prepare.GOAL) and [r['value'] for r in after['rows'] if r['chapter']=='05_mnist']==[0.5]
     assert after['measured']['01_bird']=='2026-01-02' < after['measured']['05_mnist'] and f"Measured between 2026-01-02 and {after['measured']['05_mnist']} by" in readme()
 
+def test_plain_code_can_stay_as_it_was_measured_on_another_machine(written):
+    before = written()
+    measured.take({name: runs_of(name) for name in prepare.GOAL}, [], 'a server', 0.01, keep_plain=True)
+    assert written()['machine']=='a server' and written()['plain']==before['plain'] and prepare.plain_in_words(prepare.measured().plain)=='Measured on 2026-01-02 on a laptop.'
+    measured.take({name: runs_of(name) for name in prepare.GOAL}, [], 'a server', 0.01)
+    assert written()['plain']==[]
+
+def test_what_another_machine_took_is_kept(written):
+    "When a second machine is measured, the first one stays as a sentence; when it is measured again itself, it is no longer told of as another one."
+    def again(machine, seconds): measured.take({name: runs_of(name, seconds) for name in prepare.GOAL}, [], machine, 0.01)
+    day(written(), **dict.fromkeys(prepare.GOAL, '2026-01-02'))
+    again('a server', 5.)
+    assert 'on a server' in readme() and 'Together 30 s.' in readme() and ' On a laptop, on 2026-01-02, 01, 02 and 04 to 07 took 60 s together.' in readme()
+    again('a server', 4.)
+    again('a palmtop', 100.)
+    assert readme().count(' took ')==2 and [o['machine'] for o in written()['elsewhere']]==['a laptop', 'a server'] and ' took 24 s together.' in readme()
+    again('a laptop', 7.)
+    assert [o['machine'] for o in written()['elsewhere']]==['a server', 'a palmtop'] and 'Together 42 s.' in readme()
+    assert prepare.other_machine({**written()['elsewhere'][0], 'chapters': {}})==''
+
 def test_chapters_without_plain_code_join_the_others(written):
     "As 03 and 08 do. Until they are measured, nothing can be written; then the sum says which chapters the goal is about."
     before = written()
@@ -197,8 +224,8 @@ def test_rows_of_another_machine_or_other_versions_cannot_be_joined(written, mon
         monkeypatch.setattr(sys, 'argv', ['bench.py', *words])
         with pytest.raises(SystemExit, match=message): bench.main()
 
-@pytest.mark.parametrize('name, sections', [('04_how_nets_learn', []), ('05_mnist', ['digits'])])
-def test_the_program_measures_the_named_chapters_and_their_plain_code(written, monkeypatch, tmp_path, name, sections):
+@pytest.mark.parametrize('name, words, sections', [('04_how_nets_learn', [], []), ('05_mnist', [], ['digits']), ('05_mnist', ['--keep-plain'], [])])
+def test_the_program_measures_the_named_chapters_and_their_plain_code(written, monkeypatch, tmp_path, name, words, sections):
     "Chapters and plain code are played; 04 has no plain code, as 03 and 08 have none."
     asked, before = [], written()
     metric = bench.SECTIONS['digits'][1]
@@ -211,11 +238,14 @@ def test_the_program_measures_the_named_chapters_and_their_plain_code(written, m
         asked.append(section)
         return dict(value=0.98, seconds=6.)
     for function, played in (('run_chapter', run_chapter), ('run_plain', run_plain), ('seconds_of', lambda *_: 2.), ('import_seconds', lambda: 0.02)): monkeypatch.setattr(bench, function, played)
-    monkeypatch.setattr(sys, 'argv', ['bench.py', name, '--machine', 'a laptop', '--out', str(tmp_path/'out')])
+    monkeypatch.setattr(sys, 'argv', ['bench.py', name, *words, '--machine', 'a laptop', '--out', str(tmp_path/'out')])
     bench.main()
     assert asked==[*sections, name, name, name]
     assert [r['seconds'] for r in written()['rows'] if r['chapter']==name]==[7.] and len(written()['rows'])==len(before['rows'])
-    assert [o for o in written()['plain'] if o not in before['plain']]==[dict(section=s, chapter=name, metric=metric, more_is_better=True, value=0.99, seconds=2., plain_value=0.98, plain_seconds=6., ratio=3.) for s in sections]
+    today = written()['measured'][name]
+    assert len(written()['plain'])==len(before['plain'])
+    assert [o for o in written()['plain'] if o not in before['plain']]==[
+        dict(section=s, chapter=name, metric=metric, more_is_better=True, value=0.99, seconds=2., plain_value=0.98, plain_seconds=6., ratio=3., machine='a laptop', day=today) for s in sections]
 
 # ------------------------------------------------------------------ from a clone to the table
 
