@@ -7,7 +7,7 @@ import datetime, importlib.metadata, json, platform, re, statistics, sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from prepare import BASE_URL, ROOT, Measured, SiteError, chapters, cost, measured, ratios_in_words, results_table
+from prepare import BASE_URL, ROOT, Measured, SiteError, chapters, cost, measured, plain_in_words, ratios_in_words, results_table
 
 RESULTS = ROOT/'docs'/'results.json'
 PACKAGES = ('torch', 'fastai', 'transformers', 'timm', 'scikit-learn', 'pillow')
@@ -111,7 +111,7 @@ def readme_part(
     results:Measured
 ) -> str:  # Markdown
     "What README says of the results, between its marks."
-    beside = f'{ratios_in_words(results.plain)} [The table]({BASE_URL}results.html#beside-plain-code) says what is compared.\n\n' if results.plain else ''
+    beside = f'{ratios_in_words(results.plain)} {plain_in_words(results.plain)} [The table]({BASE_URL}results.html#beside-plain-code) says what is compared.\n\n' if results.plain else ''
     return f'{results.in_words()}\n\n{beside}{results_table(results.rows)}'
 
 def spread():

@@ -114,6 +114,20 @@ def test_the_real_torchvision_and_fastai(tmp_path):
     assert rc==0 and out=='True\n', err
 
 
+def test_the_compiled_part_is_found_under_both_of_its_names(tmp_path, monkeypatch):
+    "Since torchvision 0.29 it is `_C_stable`. Where it loads, nothing may be declared: a second declaration ends the process."
+    import torch
+    asked = []
+    monkeypatch.setattr(torch.ops, 'load_library', asked.append)
+    suffix = importlib.machinery.EXTENSION_SUFFIXES[-1]
+    for name in ('_C', '_C_stable'):
+        folder = tmp_path/name; folder.mkdir()
+        assert not compat.real_operators_load(folder)
+        (folder/f'{name}{suffix}').touch()
+        assert compat.real_operators_load(folder) and asked.pop()==str(folder/f'{name}{suffix}')
+        assert compat.cure_torchvision(folder)==[]
+
+
 # ------------------------------------------------------------------ FillMissing and pandas 3
 
 FILL = """
@@ -197,18 +211,3 @@ def test_the_order_of_rows_is_sent_without_a_gpu(imports):
 def test_libraries_are_told_not_to_count(imports):
     "That nobody is asked then is in tests/test_trust.py."
     assert printed(f'{imports}\nprint(datasets.config.HF_UPDATE_DOWNLOAD_COUNTS, huggingface_hub.constants.HF_HUB_DISABLE_TELEMETRY)')=='False True\n'
-
-
-def test_the_compiled_part_is_found_under_both_of_its_names(tmp_path, monkeypatch):
-    "Since torchvision 0.29 it is `_C_stable`. Where it loads, nothing may be declared: a second declaration ends the process."
-    import importlib.machinery
-    import torch
-    asked = []
-    monkeypatch.setattr(torch.ops, 'load_library', asked.append)
-    suffix = importlib.machinery.EXTENSION_SUFFIXES[-1]
-    for name in ('_C', '_C_stable'):
-        folder = tmp_path/name; folder.mkdir()
-        assert not compat.real_operators_load(folder)
-        (folder/f'{name}{suffix}').touch()
-        assert compat.real_operators_load(folder) and asked.pop()==str(folder/f'{name}{suffix}')
-        assert compat.cure_torchvision(folder)==[]
