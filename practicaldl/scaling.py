@@ -28,7 +28,7 @@ def train(path, out, bs=80, epochs=3, accumulate=1, precision='no', double=False
     save_run(accelerator, out, losses=losses, rows=rows)
 
 # %% ../nbs/08_scaling.ipynb #6a937df8
-import json, os, socket, subprocess, sys, time
+import json, multiprocessing, os, socket, subprocess, sys, time
 from pathlib import Path
 import numpy as np, torch
 from torch import nn
@@ -91,7 +91,8 @@ def launch(
     from accelerate.utils import patch_environment
     with patch_environment(**own_settings(cpu)):
         if processes==1: return alone(function, args, kwargs)
-        with quietly(): notebook_launcher(call, (function, args, kwargs), num_processes=processes, use_port=str(free_port()))
+        together = multiprocessing.get_context('fork').Barrier(processes)
+        with quietly(): notebook_launcher(call, (function, args, kwargs, together), num_processes=processes, use_port=str(free_port()))
 
 # %% ../nbs/08_scaling.ipynb #4c988733
 def can_fork() -> bool:
@@ -110,9 +111,11 @@ def free_port() -> int:
         return s.getsockname()[1]
 
 # %% ../nbs/08_scaling.ipynb #f8175809
-def call(function, args, kwargs):
+def call(function, args, kwargs, together=None):
     "Run the function in a process that was just started, with one thread; an error is kept for the process that started it."
     from torch.distributed.elastic.multiprocessing.errors import record as keep_error
+    # While one process connects, the launcher's own thread looks up an address under a lock. A process copied in that moment would wait for the lock for ever.
+    if together: together.wait(60)
     torch.set_num_threads(1)
     keep_error(function)(*args, **kwargs)
 

@@ -134,6 +134,21 @@ def test_a_batch_that_cannot_be_divided_is_told_in_a_line(path, tmp_path, capfd)
     with pytest.raises(CourseError, match=r'Process \d failed: ValueError: .*80.*3') as e: launch(train, path, tmp_path, processes=3)
     assert '\n' not in str(e.value) and 'Traceback' not in ''.join(capfd.readouterr())
 
+@pytest.mark.skipif(not scaling.can_fork(), reason='processes are not copied here, but started anew')
+def test_nobody_begins_while_a_process_is_still_being_copied(tmp_path):
+    "Else a copy could inherit a lock that is held in the moment of copying, and wait for it for ever. Copying is slow here, so that it would show."
+    code = """import os, sys, time
+from pathlib import Path
+from practicaldl.scaling import launch
+copied = []
+os.register_at_fork(before=lambda: (time.sleep(0.5), copied.append(time.monotonic())))
+def note(folder): (Path(folder)/str(os.getpid())).write_text(str(time.monotonic()))
+launch(note, sys.argv[1], processes=3)
+print(len(copied), min(float(o.read_text()) for o in Path(sys.argv[1]).iterdir()) - max(copied))"""
+    done = subprocess.run([sys.executable, '-c', code, str(tmp_path)], capture_output=True, text=True, encoding='utf-8', timeout=200)
+    times, after = done.stdout.split()
+    assert int(times)>=3 and len(list(tmp_path.iterdir()))==3 and float(after)>0, done.stderr
+
 def test_a_process_that_nobody_answers_gives_up(tmp_path):
     "In a program of its own, as in a fresh notebook: what earlier launches left in this one must not matter. It ends, whatever the library does."
     code = f"from practicaldl.scaling import launch, wait_for_ever\ntry: launch(wait_for_ever, {str(tmp_path)!r}, 1)\nexcept Exception as e: print(type(e).__name__, e)"
