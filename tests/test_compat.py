@@ -205,6 +205,52 @@ def test_the_order_of_rows_is_sent_without_a_gpu(imports):
     assert printed(DISTRIBUTED.format(imports=imports))=='sent\n'
 
 
+# ------------------------------------------------------------------ spaCy remembers words
+
+TOKENS = """
+{imports}
+import pickle, spacy
+from fastai.text.core import defaults
+from spacy.symbols import ORTH
+from practicaldl.data import dataset
+from fastai.data.transforms import get_text_files
+
+def watched(tokenizer):
+    "What spaCy takes apart from now on."
+    looked_at, search = [], tokenizer.suffix_search
+    def look(text): looked_at.append(text); return search(text)
+    tokenizer.suffix_search = look
+    return looked_at
+
+plain = spacy.blank('en')
+for w in defaults.text_spec_tok: plain.tokenizer.add_special_case(w, [{{ORTH: w}}])
+texts = [f'xxbos {{f.read_text(encoding="utf-8")}}' for f in get_text_files(dataset('IMDB', 'sample')/'train').sorted()[:50]]
+texts += ["xxbos xxmaj it's (can't) http://a.b/c xxrep 3 ! don't!!  two\\nlines  ", 'xxbos', '', ' ', "can't xxbos can't"]
+ours = SpacyTokenizer()
+expected = [[o.text for o in doc] for doc in plain.pipe(texts)]
+assert [list(o) for o in ours(texts)]==expected and [list(next(ours([o]))) for o in texts]==expected, 'all at once, and one by one'
+again = pickle.loads(pickle.dumps(ours))
+assert [list(o) for o in again(texts)]==expected
+
+first, second = SpacyTokenizer(), 'xxbos a skirt. and another skirt.'
+looked_at, theirs = watched(first.pipe.__self__.tokenizer), watched(plain.tokenizer)
+for i in range(2): list(first([second])), list(plain.pipe([second]))
+assert looked_at.count('skirt.')==1, looked_at
+small = SpacyTokenizer()
+small.pipe.__self__.tokenizer.max_cache_size = 3
+list(small([second]))
+looked_at = watched(small.pipe.__self__.tokenizer)
+assert list(next(small(['xxbos a coat.'])))==['xxbos', 'a', 'coat', '.'] and looked_at.count('coat.')==1, 'once its memory is full, nothing is met in advance'
+print('remembered', theirs.count('skirt.'))
+"""
+
+@in_both_orders('from fastai.text.core import SpacyTokenizer')
+def test_a_word_is_taken_apart_once_and_the_tokens_are_the_same(imports):
+    "What comes after the word is the number of times that plain spaCy takes one apart: where it is 1, the cure can go."
+    said = printed(TOKENS.format(imports=imports))
+    assert said in ('remembered 4\n', 'remembered 1\n'), said
+
+
 # ------------------------------------------------------------------ nobody counts
 
 @in_both_orders('import datasets, huggingface_hub')
