@@ -4,6 +4,8 @@ BIN := .venv/bin
 CHAPTERS ?=
 TIMES ?= 20
 READY := .venv/.ready
+# Libraries are compiled when they are first imported, and that is kept: empty means so, whatever this variable was. pip would compile all 21,000 files at once, of which the course uses a quarter.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-latest test-oldest lab app docs docs-open links data doctor refresh bench clone same repeat offline audit sbom clean
@@ -32,7 +34,7 @@ $(READY): constraints.txt settings.ini setup.py pyproject.toml
 	@$(PYTHON) -c "import sys; sys.exit(0 if sys.version_info >= (3, 10) else 'practicaldl needs Python 3.10 or newer, and $(PYTHON) is %d.%d. Name a newer one: make run PYTHON=python3.11' % sys.version_info[:2])"
 	@echo "Making .venv from constraints.txt: a few minutes and about 2.5 GB, once."
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install -q -q --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@$(BIN)/python -m pip install -q -q --no-compile --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	@touch $@
 
 run: $(READY)

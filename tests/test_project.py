@@ -276,6 +276,12 @@ def test_a_second_make_installs_nothing(make, tmp_path):
     os.utime(tmp_path/'.venv'/'.ready', (2, 2)); os.utime(tmp_path/'constraints.txt', (3, 3))
     assert 'pip install' in make('-n', 'run').stdout
 
+def test_what_is_compiled_is_kept(make, tmp_path, monkeypatch):
+    "Libraries are compiled when they are imported, not by pip; so each program that make starts may keep what it compiled, also where the system says otherwise."
+    monkeypatch.setenv('PYTHONDONTWRITEBYTECODE', '1')
+    (tmp_path/'show.mk').write_text(f'show: ; @"{sys.executable}" -c "import sys; print(sys.dont_write_bytecode)"\n', encoding='utf-8')
+    assert make('-f', 'Makefile', '-f', 'show.mk', 'show').stdout=='False\n' and '--no-compile' in make('-n', 'run').stdout
+
 def test_chapters_can_be_named(make, tmp_path):
     (tmp_path/'.venv').mkdir(); (tmp_path/'.venv'/'.ready').write_text('')
     assert 'practicaldl run 01_bird 05_mnist' in make('-n', 'run', 'CHAPTERS=01_bird 05_mnist').stdout
