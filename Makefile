@@ -40,11 +40,11 @@ $(READY): constraints.txt settings.ini setup.py pyproject.toml
 run: $(READY)
 	@$(BIN)/practicaldl run $(CHAPTERS)
 
-# pytest builds the site as well, with warnings as errors, and opens it in a browser: tests/test_site.py.
+# pytest builds the site as well, with warnings as errors, and opens it in a browser: tests/test_site.py. Two files of tests run at a time, each with one thread.
 test: $(READY)
 	@$(BIN)/python tests/check_sync.py
 	@$(BIN)/python tests/run_notebooks.py
-	@PRACTICALDL_EDITION=sample $(BIN)/python -m pytest
+	@PRACTICALDL_EDITION=sample OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 # JupyterLab's check for updates would ask the network, and nobody asked for that.
 lab: $(READY)

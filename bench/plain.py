@@ -2,7 +2,8 @@
 
 `python bench/plain.py birds` runs one section and prints one line of JSON: the measured value and the seconds since the libraries were imported.
 Two things are ours, since without them there would be nothing to compare: the paths of the data, and `import practicaldl`, without which torchvision
-and `FillMissing` do not work with every version. Weights that a model hub would give are read from the course's own data.
+and `FillMissing` do not work with every version. (It makes spaCy faster as well: plain code that reads texts takes a little less time here than it
+would alone.) Weights that a model hub would give are read from the course's own data.
 """
 import json, sys, tempfile, time
 from pathlib import Path

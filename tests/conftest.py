@@ -25,7 +25,6 @@ def homes(tmp_path_factory):
         m.setenv('IPYTHONDIR', str(place/'ipython'))
         m.setenv('JUPYTER_RUNTIME_DIR', str(place/'jupyter'))
         m.setenv('PYTHONPATH', os.pathsep.join([str(ROOT), *filter(None, [os.environ.get('PYTHONPATH')])]))
-        m.setenv('PYTHONDONTWRITEBYTECODE', '1')
         m.setenv('PYTHONIOENCODING', 'utf-8')
         yield place
 
