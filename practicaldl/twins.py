@@ -266,7 +266,7 @@ def build_lite0(
     from safetensors.torch import save_file
     from practicaldl.errors import DataError
     loaded = torch.load(files['efficientnet-lite0-57934424.pth'], map_location='cpu', weights_only=True)
-    wanted = timm.create_model('tf_efficientnet_lite0').state_dict()
+    with torch.device('meta'): wanted = timm.create_model('tf_efficientnet_lite0').state_dict()   # only names and shapes: no random numbers are drawn
     if [o.shape for o in loaded.values()] != [o.shape for o in wanted.values()]:
         raise DataError("The weights of efficientnet-lite0 do not fit this version of timm. Install the version in constraints.txt.")
     save_file({name: value.contiguous() for name, value in zip(wanted, loaded.values())}, dest/'model.safetensors')

@@ -249,3 +249,17 @@ def test_the_architecture_of_an_edition(monkeypatch, edition, name):
     from practicaldl.models import vision_arch
     monkeypatch.setenv('PRACTICALDL_EDITION', edition)
     assert vision_arch().__name__==name
+
+def test_building_weights_draws_no_random_numbers(tmp_path):
+    "A seed gives the same numbers whether the weights were in the cache or had to be built first."
+    import timm, torch
+    from safetensors import safe_open
+    from practicaldl.twins import build_lite0
+    wanted = timm.create_model('tf_efficientnet_lite0').state_dict()
+    torch.save({f'other name {i}': torch.full_like(o, i) for i, o in enumerate(wanted.values())}, tmp_path/'efficientnet-lite0-57934424.pth')
+    before = torch.get_rng_state()
+    build_lite0(tmp_path, {'efficientnet-lite0-57934424.pth': tmp_path/'efficientnet-lite0-57934424.pth'})
+    assert torch.equal(torch.get_rng_state(), before)
+    with safe_open(tmp_path/'model.safetensors', 'pt') as f:
+        assert set(f.keys())==set(wanted)
+        assert all((f.get_tensor(name)==i).all() for i, name in enumerate(wanted))
