@@ -14,12 +14,12 @@ def example_zip(
 ) -> Path:           # the zip: `bird` and `cat` with pictures, some of them broken or there twice
     "A zip of pictures as somebody might send it: a broken file, an empty one, and some pictures twice."
     import shutil, tempfile
-    from practicaldl.twins import cut_sheet
+    from practicaldl.samples import cut_sheet
     with tempfile.TemporaryDirectory() as d:
         for label in ('bird', 'cat'):
             folder = Path(d)/'garden'/label
             folder.mkdir(parents=True)
-            for i, picture in enumerate(cut_sheet(label)[:per_class]): picture.save(folder/f'{label}_{i:03d}.png')
+            for i, picture in enumerate(cut_sheet(f'{label}.webp')[:per_class]): picture.save(folder/f'{label}_{i:03d}.png')
             for i in range(0, 15, 5): shutil.copyfile(folder/f'{label}_{i:03d}.png', folder/f'copy_of_{label}_{i:03d}.png')
         (Path(d)/'garden'/'cat'/'cat_900.png').write_bytes(b'')
         (Path(d)/'garden'/'bird'/'bird_900.jpg').write_bytes(b'<!doctype html><title>403 Forbidden</title>')
@@ -34,11 +34,12 @@ def train_classifier(
     seed:int=42       # of the split
 ):                    # a fastai Learner; the body of its model is frozen
     "Train a classifier on a folder of pictures by transfer learning, 20 % held back for validation."
-    from fastai.vision.all import CategoryBlock, DataBlock, ImageBlock, RandomSplitter, Resize, error_rate, parent_label, vision_learner
+    from fastai.vision.all import (BnFreeze, CategoryBlock, DataBlock, ImageBlock, RandomSplitter, Resize,
+                                   error_rate, parent_label, vision_learner)
     from practicaldl.images import picture_files
-    from practicaldl.models import vision_arch
     block = DataBlock(blocks=(ImageBlock, CategoryBlock), get_items=picture_files, get_y=parent_label,
                       splitter=RandomSplitter(valid_pct=0.2, seed=seed), item_tfms=[Resize(sz, method='squish')])
-    learn = vision_learner(block.dataloaders(folder, bs=bs), vision_arch(), metrics=error_rate)
+    learn = vision_learner(block.dataloaders(folder, bs=bs), 'tf_efficientnet_lite0', metrics=error_rate,
+                           train_bn=False, cbs=BnFreeze)
     learn.fit_one_cycle(epochs, 2e-3)
     return learn

@@ -5,125 +5,18 @@
 # %% auto #0
 __all__ = ['is_live', 'HtmlFigure', 'fit_figure']
 
+# %% ../nbs/lib/figures.ipynb #a5a03871
+import json
+from html import escape
+from importlib.resources import files
+from .errors import CourseError
+
 # %% ../nbs/lib/figures.ipynb #18b99f5b
 def is_live() -> bool:  # False in batch runs and outside Jupyter
-    "Is somebody there to move a slider? JupyterLab, Colab and their like say that they can be asked for input; a batch run says that it cannot."
+    "Is somebody there to move a slider?"
     from fastcore.imports import ipython_shell
     kernel = getattr(ipython_shell(), 'kernel', None)
     return bool(getattr(kernel, '_allow_stdin', False))
-
-# %% ../nbs/lib/figures.ipynb #f32a8628
-from .errors import CourseError
-
-def _fit_numbers(x, y, start, lr):
-    "All that the figure knows: points, start, learning rate, best loss, the range of the axes."
-    import numpy as np
-    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
-    if x.shape!=y.shape or x.ndim!=1 or len(x)<3: raise CourseError(f'Two rows of numbers of the same length are needed, three or more in each. These have the shapes {x.shape} and {y.shape}.')
-    if not np.isfinite([x, y]).all(): raise CourseError('A number among the points is missing or infinite. Take it out first.')
-    powers = np.stack([x**2, x, np.ones_like(x)], 1)
-    def loss(p): return ((powers@p-y)**2).mean()
-    best = np.linalg.lstsq(powers, y, rcond=None)[0]
-    if lr is None: lr = 1/np.linalg.eigvalsh(2*powers.T@powers/len(x)).max()
-    gap_x, gap_y = 0.05*(np.ptp(x) or 1), 0.15*(np.ptp(y) or 1)
-    ends = [x.min()-gap_x, x.max()+gap_x], [min(y.min(), 0)-gap_y, y.max()+gap_y]
-    numbers = dict(x=x.tolist(), y=y.tolist(), start=start, lr=lr, loss=loss(start), best=loss(best), xlim=ends[0], ylim=ends[1])
-    rounded = {k: [float(f'{o:.6g}') for o in v] if isinstance(v, (list, tuple)) else float(f'{v:.6g}') for k, v in numbers.items()}
-    return {**rounded, 'size': [360, 220]}
-
-# %% ../nbs/lib/figures.ipynb #1ad38c06
-_STYLE = '''
-.pdl-fit{max-width:34rem;color:inherit;font-family:inherit;line-height:1.4}
-.pdl-fit>svg{display:block;width:100%;height:auto}
-.pdl-fit text{fill:currentColor;font-size:14px;stroke:none}
-.pdl-fit .axis{stroke:currentColor;fill:none;opacity:.6} .pdl-fit .sticks{stroke:currentColor;fill:none;opacity:.45}
-.pdl-fit circle{fill:#2f86d1;stroke:none} .pdl-fit .curve{stroke:#e07b1a;stroke-width:3;fill:none}
-.pdl-fit label{display:grid;grid-template-columns:1.2rem 1fr 4.5rem;gap:.5rem;align-items:center;min-height:2.2rem}
-.pdl-fit label span:last-child{text-align:right;font-variant-numeric:tabular-nums}
-.pdl-fit input{width:100%;min-width:0;margin:0;accent-color:#e07b1a}
-.pdl-fit p{margin:.4rem 0;color:inherit}
-.pdl-fit .bar{height:.6rem;border:1px solid currentColor;border-radius:.3rem;overflow:hidden} .pdl-fit .bar div{height:100%;background:#2f86d1}
-.pdl-fit button{font:inherit;color:inherit;background:transparent;border:1px solid currentColor;border-radius:.4rem;padding:.5rem .8rem;margin:.4rem .4rem 0 0;cursor:pointer}
-.pdl-fit :focus-visible{outline:3px solid #2f86d1;outline-offset:2px} .pdl-fit [hidden]{display:none}
-'''
-
-# %% ../nbs/lib/figures.ipynb #95818e88
-_SCRIPT = '''
-document.querySelectorAll('.pdl-fit:not([data-ready])').forEach(box => {
-  box.dataset.ready = 'yes';
-  const s = JSON.parse(box.dataset.fit), one = q => box.querySelector(q), sliders = box.querySelectorAll('input');
-  let p = s.start.slice(), steps = 0, timer = null;
-  const f = x => (p[0]*x + p[1])*x + p[2];
-  const loss = () => s.x.reduce((sum, x, i) => sum + (f(x)-s.y[i])**2, 0)/s.x.length;
-  const step = () => {
-    const slope = k => s.x.reduce((sum, x, i) => sum + 2*(f(x)-s.y[i])*x**k, 0)/s.x.length;
-    const g = [slope(2), slope(1), slope(0)];
-    if (loss() < 1e12) { p = p.map((v, i) => v - s.lr*g[i]); steps += 1; }
-  };
-  const px = x => ((x-s.xlim[0])/(s.xlim[1]-s.xlim[0])*s.size[0]).toFixed(1);
-  const py = y => Math.max(-2000, Math.min(2000, (s.ylim[1]-y)/(s.ylim[1]-s.ylim[0])*s.size[1])).toFixed(1);
-'''
-
-# %% ../nbs/lib/figures.ipynb #f1863318
-_SCRIPT += '''
-  const number = v => Math.abs(v) < 1e4 ? v.toFixed(3) : v.toExponential(2);
-  const draw = () => {
-    const at = [...Array(61).keys()].map(i => s.xlim[0] + i/60*(s.xlim[1]-s.xlim[0]));
-    one('.curve').setAttribute('d', 'M' + at.map(x => px(x) + ' ' + py(f(x))).join('L'));
-    one('.sticks').setAttribute('d', s.x.map((x, i) => `M${px(x)} ${py(s.y[i])}V${py(f(x))}`).join(''));
-    sliders.forEach((slider, i) => { slider.value = p[i]; slider.parentNode.lastElementChild.textContent = number(p[i]); });
-    one('.loss').textContent = number(loss()); one('.steps').textContent = steps;
-    one('.bar div').style.width = Math.min(100, 100*Math.sqrt(loss()/s.loss)) + '%';
-    one('.pdl-far').hidden = loss() < 1e12;
-  };
-  const stop = () => { clearInterval(timer); timer = null; one('[aria-live]').setAttribute('aria-live', 'polite'); };
-'''
-
-# %% ../nbs/lib/figures.ipynb #bbab1cdf
-_SCRIPT += '''
-  const walk = () => {
-    stop(); one('[aria-live]').setAttribute('aria-live', 'off');
-    let left = 200;
-    if (matchMedia('(prefers-reduced-motion: reduce)').matches) while (left-- > 0) step();
-    timer = setInterval(() => { if (left-- > 0 && loss() < 1e12) step(); else stop(); draw(); }, 30);
-  };
-  const act = [() => { stop(); step(); }, walk, () => { stop(); p = s.start.slice(); steps = 0; }];
-  box.querySelectorAll('button').forEach((button, i) => button.addEventListener('click', () => { act[i](); draw(); }));
-  sliders.forEach((slider, i) => slider.addEventListener('input', () => { stop(); p[i] = +slider.value; draw(); }));
-  one('.controls').hidden = false; one('.still').hidden = true; draw();
-});
-'''
-
-# %% ../nbs/lib/figures.ipynb #4f4d97b2
-def _drawing(fit, labels):
-    "The figure as SVG: axes, errors, points and the curve at its start."
-    from html import escape
-    from matplotlib.ticker import MaxNLocator
-    (x0, x1), (y0, y1), (w, h), (a, b, c) = fit['xlim'], fit['ylim'], fit['size'], fit['start']
-    def px(x): return f'{(x-x0)/(x1-x0)*w:.1f}'
-    def py(y): return f'{max(-2000, min(2000, (y1-y)/(y1-y0)*h)):.1f}'
-    at = [x0+i/60*(x1-x0) for i in range(61)]
-    def f(x): return (a*x+b)*x+c
-    marks = [f'<text x="{px(v)}" y="{h+18}" text-anchor="middle">{v:g}</text>' for v in MaxNLocator(5).tick_values(x0, x1) if x0<=v<=x1]
-    marks += [f'<text x="-8" y="{float(py(v))+5:.1f}" text-anchor="end">{v:g}</text>' for v in MaxNLocator(5).tick_values(y0, y1) if y0<=v<=y1]
-    marks += [f'<text x="{w/2:g}" y="{h+40}" text-anchor="middle">{escape(labels[0])}</text>', f'<text x="-40" y="-10">{escape(labels[1])}</text>']
-    sticks = ''.join(f'M{px(u)} {py(v)}V{py(f(u))}' for u, v in zip(fit['x'], fit['y']))
-    dots = ''.join(f'<circle cx="{px(u)}" cy="{py(v)}" r="4"/>' for u, v in zip(fit['x'], fit['y']))
-    curve = 'M'+'L'.join(f'{px(u)} {py(f(u))}' for u in at)
-    inside = f'<svg width="{w}" height="{h}" overflow="hidden"><path class="sticks" d="{sticks}"/>{dots}<path class="curve" d="{curve}"/></svg>'
-    return f'<svg viewBox="-46 -28 {w+60} {h+74}" role="img" aria-label="Points, a parabola, and a line for each error"><path class="axis" d="M0 0V{h}H{w}"/>{"".join(marks)}{inside}</svg>'
-
-# %% ../nbs/lib/figures.ipynb #0868c05f
-def _controls(fit, limits):
-    "Sliders, the loss, and three buttons; hidden until the script runs."
-    sliders = ''.join(f'<label><span>{n}</span><input type="range" min="{lo:g}" max="{hi:g}" step="any" value="{v:g}" aria-label="parameter {n}"><span>{v:.3f}</span></label>'
-                      for n, (lo, hi), v in zip('abc', limits, fit['start']))
-    buttons = ''.join(f'<button type="button">{name}</button>' for name in ('one step downhill', 'walk downhill', 'start again'))
-    return f'''<p class="still">a = {fit['start'][0]:g}, b = {fit['start'][1]:g}, c = {fit['start'][2]:g}. The sliders need scripts, which are switched off here.</p>
-<div class="controls" role="group" aria-label="Fit the parabola" hidden>{sliders}
-<p aria-live="polite">loss <strong class="loss">{fit['loss']:.3f}</strong> (the best possible is {fit['best']:.3f}); steps downhill: <span class="steps">0</span>, learning rate {fit['lr']:.3g}</p>
-<div class="bar" aria-hidden="true"><div style="width:100%"></div></div>{buttons}
-<p class="pdl-far" role="alert" hidden>The loss is larger than 10¹²: this walk has left for good. Press “start again”.</p></div>'''
 
 # %% ../nbs/lib/figures.ipynb #87e2f7fd
 class HtmlFigure:
@@ -135,19 +28,58 @@ class HtmlFigure:
     def _repr_html_(self): return self.html
     def __repr__(self): return self.text
 
+# %% ../nbs/lib/figures.ipynb #f32a8628
+def _fit_numbers(x, y, start, lr):
+    "All that the figure knows: points, start, learning rate, losses, and the range of the axes."
+    import numpy as np
+    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    if x.shape!=y.shape or x.ndim!=1 or len(x)<3:
+        raise CourseError('Two rows of numbers of the same length are needed, three or more in each. '
+                          f'These have the shapes {x.shape} and {y.shape}.')
+    if not np.isfinite([x, y]).all():
+        raise CourseError('A number among the points is missing or infinite. Take it out first.')
+    powers = np.stack([x**2, x, np.ones_like(x)], 1)
+    def loss(p): return ((powers@p-y)**2).mean()
+    best = np.linalg.lstsq(powers, y, rcond=None)[0]
+    if lr is None:
+        lr = 1/np.linalg.eigvalsh(2*powers.T@powers/len(x)).max()
+    gap_x, gap_y = 0.05*(np.ptp(x) or 1), 0.15*(np.ptp(y) or 1)
+    numbers = dict(x=x, y=y, start=start, lr=lr, loss=loss(start), best=loss(best),
+                   xlim=[x.min()-gap_x, x.max()+gap_x], ylim=[min(y.min(), 0)-gap_y, y.max()+gap_y])
+    rounded = np.vectorize(lambda v: float(f'{v:.6g}'))
+    return {name: rounded(values).tolist() for name, values in numbers.items()}
+
+# %% ../nbs/lib/figures.ipynb #4f4d97b2
+_SIZE = [360, 220]
+
+def _drawing(fit):
+    "What stands in the SVG at the start: numbers at the axes, lines for the errors, points, the curve."
+    from matplotlib.ticker import MaxNLocator
+    (x0, x1), (y0, y1), (w, h), (a, b, c) = fit['xlim'], fit['ylim'], _SIZE, fit['start']
+    def px(x): return f'{(x-x0)/(x1-x0)*w:.1f}'
+    def py(y): return f'{max(-2000, min(2000, (y1-y)/(y1-y0)*h)):.1f}'
+    def f(x): return (a*x+b)*x+c
+    def ticks(low, high): return [v for v in MaxNLocator(5).tick_values(low, high) if low<=v<=high]
+    marks = [f'<text x="{px(v)}" y="{h+18}" text-anchor="middle">{v:g}</text>' for v in ticks(x0, x1)]
+    marks += [f'<text x="-8" y="{float(py(v))+5:.1f}" text-anchor="end">{v:g}</text>' for v in ticks(y0, y1)]
+    sticks = [f'M{px(u)} {py(v)}V{py(f(u))}' for u, v in zip(fit['x'], fit['y'])]
+    dots = [f'<circle cx="{px(u)}" cy="{py(v)}" r="4"/>' for u, v in zip(fit['x'], fit['y'])]
+    curve = [f'{px(u)} {py(f(u))}' for u in [x0+i/60*(x1-x0) for i in range(61)]]
+    return dict(marks=''.join(marks), sticks=''.join(sticks), dots=''.join(dots), curve='L'.join(curve))
+
 # %% ../nbs/lib/figures.ipynb #979ff6a6
 def fit_figure(
-    x,                                  # numbers, shape (n,): where was measured
-    y,                                  # numbers, shape (n,): what was measured
-    start:tuple=(0., 0., 0.),           # a, b, c at the beginning
-    lr:float=None,                      # of the button; without one, half of the limit
-    limits:tuple=((-3,3),(-3,3),(-2,8)),# lowest and highest value of each slider
-    labels:tuple=('x', 'y')             # of the axes, with units
-) -> HtmlFigure:                        # works in Jupyter and on web pages, without a kernel, without any address
-    "Sliders that fit a parabola to points, and buttons that walk downhill. Raises `CourseError` if the points are not valid."
-    import json
-    from html import escape
-    fit = _fit_numbers(x, y, start, lr)
-    html = f'''<div class="pdl-fit" data-fit="{escape(json.dumps(fit))}"><style>{_STYLE}</style>
-{_drawing(fit, labels)}{_controls(fit, limits)}</div><script>{_SCRIPT}</script>'''
-    return HtmlFigure(html, f'sliders to fit a parabola to {len(x)} points, loss {fit["loss"]:.3f} at the start')
+    x,                                    # numbers, shape (n,): where was measured
+    y,                                    # numbers, shape (n,): what was measured
+    start:tuple=(0., 0., 0.),             # a, b, c at the beginning
+    lr:float=None,                        # of the button; without one, half of the limit
+    limits:tuple=((-3,3), (-3,3), (-2,8)),# lowest and highest value of each slider
+    labels:tuple=('x', 'y')               # of the axes, with units
+) -> HtmlFigure:                          # works in Jupyter and on web pages, without a kernel or a network
+    "Sliders that fit a parabola to points, and buttons that walk downhill. Raises `CourseError`."
+    fit, folder = _fit_numbers(x, y, start, lr), files('practicaldl')/'assets'
+    html, style, script = [(folder/f'fit.{o}').read_text(encoding='utf-8') for o in ('html', 'css', 'js')]
+    text = f'sliders to fit a parabola to {len(x)} points, loss {fit["loss"]:.3f} at the start'
+    data, labels = escape(json.dumps({**fit, 'size': _SIZE})), [escape(label) for label in labels]
+    return HtmlFigure(html.format(data=data, style=style, script=script, limits=limits, labels=labels,
+                                  **fit, **_drawing(fit)), text)

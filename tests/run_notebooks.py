@@ -1,25 +1,30 @@
-"""Run every notebook as a test, on the sample edition, and see that none of them tries to leave the machine. Run by `make test`.
+"""Run every notebook as a test, on the sample edition, and see that none of them tries to leave the machine.
 
-The data is fetched before, since that may need a network. What notices attempts is tests/watched, which also refuses them.
+Run by `make test`. The data is fetched before, since that may need a network.
 """
-import os, shutil, subprocess, sys
+import os, subprocess, sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT/'bench'))
-from offline import watched
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-def script(name): return shutil.which(name, path=str(Path(sys.executable).parent)) or sys.exit(f'{name} is not installed beside {sys.executable}.')
+from bench import PRACTICALDL, ROOT
+from bench.offline import attempts_in, watched
 
 def main(arguments) -> int:
-    fetched = subprocess.run([script('practicaldl'), 'data'], env={**os.environ, 'PRACTICALDL_EDITION': 'sample'}, stdout=subprocess.DEVNULL)
-    if fetched.returncode: return fetched.returncode
+    sample = {**os.environ, 'PRACTICALDL_EDITION': 'sample'}
+    fetched = subprocess.run([*PRACTICALDL, 'data'], env=sample, cwd=ROOT, stdout=subprocess.DEVNULL)
+    if fetched.returncode:
+        return fetched.returncode
     log = ROOT/'build'/'network.log'
     log.parent.mkdir(exist_ok=True)
     log.unlink(missing_ok=True)
-    done = subprocess.run([script('nbdev_test'), '--n_workers', '1', '--timing', *arguments], cwd=ROOT, env=watched(log))
-    attempts = log.read_text(encoding='utf-8').splitlines() if log.exists() else []
-    if attempts: print(f'FAILED {len(attempts)} attempts to leave the machine, the first: {attempts[0].partition("  from ")[0]}. All of them, and which lines of code asked: {log}', file=sys.stderr)
-    return done.returncode or bool(attempts)
+    nbdev_test = Path(sys.executable).with_name('nbdev_test')
+    command = [str(nbdev_test), '--n_workers', '1', '--timing', *arguments]
+    done = subprocess.run(command, cwd=ROOT, env=watched(log))
+    tried = attempts_in(log)
+    if tried:
+        print(tried, file=sys.stderr)
+    return done.returncode or bool(tried)
 
-if __name__=='__main__': sys.exit(main(sys.argv[1:]))
+if __name__=='__main__':
+    sys.exit(main(sys.argv[1:]))

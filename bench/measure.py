@@ -1,0 +1,115 @@
+"""Measure the course: `make bench`. Every chapter runs three times in fresh processes, in turns, and beside
+it, in the same session, some of its sections in plain fastai or transformers (bench/plain.py). The result
+goes to docs/results.json, from which README, the site and the boxes of the chapters are written, and the
+outputs of the first run go into the notebooks.
+
+`make bench CHAPTERS="05_mnist"` measures only the named chapters and keeps the rest of docs/results.json.
+That needs the machine and the versions of the file, since one line says for all rows how they were measured.
+
+Nothing is written where a chapter fails, misses a bar or does not give the same values each time.
+"""
+import argparse, datetime, json, os, statistics, subprocess, sys
+from pathlib import Path
+
+from bench import ROOT, machine, ran
+from bench.compare import unlike
+from bench.refresh import keep_outputs
+from docs import measured
+from practicaldl.cli import find_chapters
+
+OUT = ROOT/'build'/'bench'   # for the executed notebooks
+
+# Section of plain.py -> chapter, metric, whether more is better. The cells of the chapter that do the same
+# work carry its name in their metadata: {"practicaldl": {"section": "pets"}}.
+SECTIONS = {
+    'pets':     ('02_intro', 'cats and dogs: error rate', False),
+    'reviews':  ('02_intro', 'reviews: accuracy', True),
+    'salaries': ('02_intro', 'table: accuracy', True),
+    'films':    ('02_intro', 'films: mean squared error', False),
+    'phrases':  ('06_transformers', 'Pearson r on held-back pairs', True),
+}
+
+def cells_of(notebook:Path, section:str) -> list:
+    "The cells of a notebook that carry the name of a section."
+    cells = json.loads(notebook.read_text(encoding='utf-8'))['cells']
+    return [c for c in cells if c['metadata'].get('practicaldl', {}).get('section')==section]
+
+def seconds_of(
+    notebook:Path,  # executed by `practicaldl run`
+    section:str     # of `SECTIONS`
+) -> float:
+    "How long the cells of a section took, by the times that nbclient keeps in the notebook."
+    total = 0.0
+    for cell in cells_of(notebook, section):
+        kept = cell['metadata']['execution']
+        began, ended = (datetime.datetime.fromisoformat(kept[k].replace('Z', '+00:00'))
+                        for k in ('iopub.execute_input', 'shell.execute_reply'))
+        total += (ended-began).total_seconds()
+    return total
+
+def import_seconds(times=5) -> float:
+    "How long `import practicaldl` takes in a fresh process: the median, in seconds."
+    code = 'import time; began = time.perf_counter(); import practicaldl; print(time.perf_counter()-began)'
+    said = [subprocess.check_output([sys.executable, '-c', code], cwd=ROOT, text=True) for _ in range(times)]
+    return statistics.median(map(float, said))
+
+def run_plain(section:str) -> dict:
+    "What a section of plain.py measures; ends the program where it fails."
+    env = {**os.environ, 'PRACTICALDL_EDITION': 'sample'}
+    command = [sys.executable, '-m', 'bench.plain', section]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, encoding='utf-8')
+    if done.returncode:
+        why = done.stderr.strip().splitlines()[-1]
+        sys.exit(f'Nothing was written: the plain code of {section} failed.\n{why}')
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+def beside(section, plain, rows, seconds) -> dict:
+    "A section in the chapter and in plain code, as docs/results.json keeps it."
+    chapter, metric, more = SECTIONS[section]
+    value, today = next(r['value'] for r in rows if r['metric']==metric), datetime.date.today().isoformat()
+    return dict(section=section, chapter=chapter, metric=metric, more_is_better=more, value=value,
+                seconds=round(seconds, 1), plain_value=plain['value'], plain_seconds=plain['seconds'],
+                ratio=round(plain['seconds']/seconds, 2), machine=machine(), day=today)
+
+def run_all(names:list, times:int) -> dict:
+    "Run chapters in turns; chapter to the rows of each run. Ends the program where one fails or two differ."
+    runs, told = {name: [] for name in names}, []
+    for turn in range(1, times+1):
+        for name in names:
+            rows, failure = ran(name, OUT/f'{turn}'/name)
+            if failure:
+                sys.exit(f'Nothing was written: {name} failed.\n{failure}')
+            runs[name].append(rows)
+            told += unlike(OUT/'1'/name/f'{name}.ipynb', OUT/f'{turn}'/name/f'{name}.ipynb')
+            price = f"{rows[0]['seconds']:7.1f} s  {rows[0]['peak_mb']:>6,} MB"
+            print(f'run {turn} of {times}  {name:<20} {price}', flush=True)
+    if told:
+        sys.exit('Nothing was written: the outputs of two runs differ.\n'+'\n'.join(told))
+    return runs
+
+def main(words) -> int:
+    p = argparse.ArgumentParser('bench measure', description='Measure chapters, and plain code beside them.')
+    p.add_argument('chapters', nargs='*', help='all of them where none is named')
+    p.add_argument('--times', type=int, default=3, help='runs of each chapter (default: 3)')
+    p.add_argument('--keep-plain', action='store_true', help='leave the rows of the plain code as they are')
+    args = p.parse_args(words)
+    names, others = [p.stem for p in find_chapters(ROOT/'nbs', args.chapters)], None
+    if args.chapters:
+        others = measured.kept()
+        why = measured.hindrances(others, machine(), args.times)
+        if why:
+            sys.exit(f"Nothing was measured: other rows could not be kept. {'; '.join(why)}. Run make bench.")
+    theirs = {}
+    for section, about in SECTIONS.items():   # first, since a section that fails then costs the least time
+        if about[0] in names and not args.keep_plain:
+            theirs[section] = found = run_plain(section)
+            print(f"plain  {section:<20} {found['seconds']:7.1f} s  {found['value']:.4g}", flush=True)
+    runs, plain = run_all(names, args.times), []
+    for section, found in theirs.items():
+        name = SECTIONS[section][0]
+        ours = [seconds_of(OUT/f'{turn}'/name/f'{name}.ipynb', section) for turn in range(1, args.times+1)]
+        plain.append(beside(section, found, runs[name][0], statistics.median(ours)))
+    for name in names:
+        keep_outputs(OUT/'1'/name/f'{name}.ipynb', ROOT/'nbs'/f'{name}.ipynb')
+    print(measured.take(runs, plain, machine(), import_seconds(), others, args.keep_plain))
+    return 0
