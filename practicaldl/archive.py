@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['LIMIT_MB', 'extract']
 
-# %% ../nbs/lib/archive.ipynb #af249b1d
-import re, shutil, stat, tarfile, zipfile, zlib
+# %% ../nbs/lib/archive.ipynb #d4586142
+import shutil, stat, tarfile, zipfile, zlib
 from pathlib import Path, PurePosixPath
 from .errors import DataError
 
@@ -16,7 +16,7 @@ def _listed(opened):
     "Name, size, member, and whether it is something else than a file, for all but the folders."
     if isinstance(opened, zipfile.ZipFile):
         for i in opened.infolist():
-            if not i.is_dir():
+            if not i.filename.endswith('/'):
                 yield i.filename, i.file_size, i, stat.S_ISLNK(i.external_attr>>16)
     else:
         for i in opened:
@@ -28,9 +28,10 @@ def _checked(opened, name, limit_mb):
     wanted, total = [], 0
     for path, size, member, is_odd in _listed(opened):
         parts = PurePosixPath(path.replace('\\', '/')).parts
-        if not parts or '..' in parts or parts[0]=='/' or re.match('[A-Za-z]:', path) or is_odd:
+        leads_out = not parts or parts[0].startswith('/') or any(o=='..' or ':' in o for o in parts)
+        if leads_out or is_odd:
             raise DataError(f"{name} was not unpacked: it holds a link, or a path that leads out of its "
-                            f"folder ('{path}'). Do not use this file; get it again from its source.")
+                            f"folder: {path!r}. Do not use this file; get it again from its source.")
         total += size
         if total > limit_mb*1e6:
             raise DataError(f"{name} was not unpacked: it would take more than the {limit_mb:,.0f} MB "

@@ -205,14 +205,16 @@ def build_lite0(dest:Path, files:dict):   # files: 'efficientnet-lite0-57934424.
     save_file(named, made, metadata={'format': 'pt'})
     build_hub(dest, {made.name: made})
 
-# %% ../nbs/lib/samples.ipynb #bbaec1d7
+# %% ../nbs/lib/samples.ipynb #e55835d7
 def build_language_model(dest:Path, files:dict):   # files: none
     "WT103_FWD: weights, list of words, and a card that says what it was made of."
     import torch
     from safetensors.torch import load
-    weights = {name: value.float() for name, value in load(_asset('lm.safetensors')).items()}
-    for name in ('0.encoder_dp.emb.weight', '1.decoder.weight'):
-        weights[name] = weights['0.encoder.weight']
+    layer = 'weight_hh_l0_raw', 'module.weight_ih_l0', 'module.bias_ih_l0', 'module.bias_hh_l0'
+    layers = [f'0.rnns.{i}.{o}' for i in (0, 1) for o in layer]   # fastai copies by order, not by name
+    names = ['0.encoder.weight', '0.encoder_dp.emb.weight', *layers, '1.decoder.weight', '1.decoder.bias']
+    kept = load(_asset('lm.safetensors'))
+    weights = {name: kept.get(name, kept['0.encoder.weight']).float() for name in names}
     torch.save(weights, dest/'lstm_fwd.pth')
     (dest/'itos_wt103.pkl').write_bytes(pickle.dumps(json.loads(_asset('lm_vocab.json'))))
     (dest/'card.json').write_bytes(_asset('lm_card.json'))

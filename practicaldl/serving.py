@@ -47,6 +47,7 @@ class Classifier:
     ):            # tensor (n, 3, height, width), ready for the model
         "Pictures as the model was trained to see them."
         xs = [PILImage(o.convert('RGB')) if hasattr(o, 'convert') else PILImage.create(o) for o in pictures]
+        # As fastai's loaders lay it out: another order of numbers in memory rounds differently.
         return torch.cat([self.tfms(x) for x in xs]).as_subclass(torch.Tensor).contiguous()
     @torch.inference_mode()
     def answers(self,

@@ -11,11 +11,8 @@ COMMAND = [sys.executable, '-m', 'pip_audit', '--strict', '--no-deps', '--disabl
 
 def lists_of(lock):
     "The pins of a lock as lists in which no package comes twice."
-    lists = []
-    for line in lock.splitlines():
-        pin = line.split('#')[0].split(';')[0].strip()
-        if not pin:
-            continue
+    lists, pins = [], [line.split('#')[0].split(';')[0].strip() for line in lock.splitlines()]
+    for pin in filter(None, pins):
         name, version = pin.split('==')
         place = next((o for o in lists if o.get(name, version)==version), None)
         if place is None:

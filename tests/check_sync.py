@@ -13,7 +13,6 @@ NBDEV = ('from nbdev.doclinks import nbdev_export; from nbdev.clean import nbdev
          'nbdev_export(); nbdev_clean()')
 
 def texts(root):
-    "Path to text of what nbdev may write."
     files = [p for o in ('nbs', 'practicaldl') for p in (root/o).rglob('*') if p.suffix in ('.py', '.ipynb')]
     return {p.relative_to(root).as_posix(): p.read_text(encoding='utf-8') for p in files}
 

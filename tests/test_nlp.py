@@ -11,7 +11,6 @@ from torch import nn
 from practicaldl.errors import CourseError
 from practicaldl.nlp import PhraseMatcher, check_submission, corr, mean_pool, pair_group
 
-
 # ------------------------------------------------------------------ pooling and the model
 
 def test_pooling_takes_a_mask_of_any_type():

@@ -11,7 +11,6 @@ from practicaldl.errors import CourseError
 from practicaldl.scaling import (in_halves, last_error, launch, load_checkpoint, make_parts, paper_step,
                                  read_run, run_script, save_checkpoint, train, train_resumable)
 
-
 @pytest.fixture(scope='module', autouse=True)
 def one_thread():
     "As in the chapter: a process with helper threads must not be copied."
@@ -86,7 +85,7 @@ class Writer:
 
 def test_a_half_checkpoint_is_never_taken(tmp_path):
     assert load_checkpoint(Writer(), tmp_path)==(0, [])
-    save_checkpoint(Writer(), tmp_path, 9, [.5])
+    save_checkpoint(Writer(), tmp_path, 9999, [.5])
     save_checkpoint(Writer(), tmp_path, 10000, [.5, .4])
     with pytest.raises(OSError):
         save_checkpoint(Writer(fails=True), tmp_path, 10005, [.3])

@@ -13,7 +13,6 @@ from practicaldl.errors import CourseError, DataError
 TEXTS = ['The dress is soft and warm.', 'I love the colour of this dress!',
          'It is too short for me, so I sent it back.', 'Soft, warm and lovely.']*6
 
-
 @pytest.fixture(scope='module')
 def lm():
     "A language model of a few words with random weights."
