@@ -111,10 +111,10 @@ $(TOOLS): Makefile
 	@touch $@
 
 audit: $(TOOLS)  ## for authors: look the lock up among known vulnerabilities
-	@build/tools/bin/python tests/audit.py
+	@build/tools/bin/python bench/audit.py
 
 sbom: $(READY) $(TOOLS)  ## for authors: write the software bill of materials
-	@$(BIN)/python tests/sbom.py build/tools/bin/python
+	@$(BIN)/python bench/sbom.py build/tools/bin/python
 
 clean:  ## remove results, caches of Python and .venv (fetched data stays)
 	rm -rf .venv build dist *.egg-info results nbs/work .pytest_cache

@@ -215,7 +215,7 @@ def final_loss(model, x, y) -> float:
 def train_fastai(path, out, bs=80, epochs=2):
     "The same net in fastai's `Learner`, on any number of processes."
     from fastai.basics import DataLoader, DataLoaders, Learner, SGD, num_distrib, set_seed as seed_all
-    from fastai import distributed   # noqa: F401: it gives the Learner its method `distrib_ctx`
+    from fastai import distributed   # it gives the Learner its method `distrib_ctx`  # noqa: F401
     model, _, dl = make_parts(path, bs)
     rows, x, y = dl.dataset.tensors
     seed_all(42)

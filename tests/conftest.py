@@ -11,7 +11,6 @@ ROOT = Path(__file__).resolve().parent.parent
 CLOSED = 'http://127.0.0.1:9/simple'        # a port where nothing listens
 _usual_cache = cache_module.cache_dir()     # as it stands before any test changes the environment
 
-
 # ------------------------------------------------------------------ a fresh start for each test
 
 @pytest.fixture(scope='session', autouse=True)
@@ -24,7 +23,6 @@ def homes(tmp_path_factory):
         m.setenv('PYTHONPATH', os.pathsep.join([str(ROOT), *filter(None, [os.environ.get('PYTHONPATH')])]))
         m.setenv('PYTHONIOENCODING', 'utf-8')
         yield place
-
 
 @pytest.fixture(autouse=True)
 def clean(monkeypatch, tmp_path):
@@ -40,19 +38,16 @@ def clean(monkeypatch, tmp_path):
     choose_edition(None)
     cache_module.leave_alone()
 
-
 @pytest.fixture
 def cache(clean):
     "The empty cache of this test."
     return cache_module.cache_dir()
-
 
 @pytest.fixture
 def usual_cache(clean, monkeypatch):
     "The cache of the person who runs the tests: what is there is used, what is missing is fetched once."
     monkeypatch.setenv('PRACTICALDL_CACHE', str(_usual_cache))
     return _usual_cache
-
 
 @pytest.fixture
 def read_only(tmp_path):
@@ -70,7 +65,6 @@ def read_only(tmp_path):
     yield place
     place.chmod(stat.S_IRWXU)
 
-
 # ------------------------------------------------------------------ a browser
 
 def find_browser():
@@ -81,7 +75,6 @@ def find_browser():
     there = [os.environ.get('PRACTICALDL_BROWSER'), *map(shutil.which, names),
              *(o for o in usual if Path(o).exists())]
     return next(filter(None, there), None)
-
 
 @pytest.fixture(scope='module')
 def browser():
@@ -100,7 +93,6 @@ def browser():
         yield chromium
         chromium.close()
 
-
 # ------------------------------------------------------------------ pip without a network
 
 @pytest.fixture
@@ -113,7 +105,6 @@ def offline_pip(monkeypatch):
                     PIP_DEFAULT_TIMEOUT='2')
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
-
 
 def make_wheel(folder, members, project='tiny_pictures', version='1.0'):
     "A wheel made by hand: a zip with the given members and the three files that pip wants to see."
@@ -132,7 +123,6 @@ def make_wheel(folder, members, project='tiny_pictures', version='1.0'):
             z.writestr(name, content)
     return path
 
-
 @pytest.fixture
 def shelf(offline_pip, monkeypatch, tmp_path):
     "A folder that pip takes wheels from, instead of an index, as in a room without a network."
@@ -142,10 +132,8 @@ def shelf(offline_pip, monkeypatch, tmp_path):
     monkeypatch.setenv('PIP_FIND_LINKS', folder.as_uri())
     return folder
 
-
 def _copy_words(dest, files):
     (dest/'words.csv').write_bytes(files['words.csv'].read_bytes())
-
 
 @pytest.fixture
 def tiny(shelf, monkeypatch):
@@ -157,7 +145,6 @@ def tiny(shelf, monkeypatch):
                          columns={'words.csv': ('word', 'score')})
     monkeypatch.setitem(registry.TWINS, 'TINY', twin)
     return twin
-
 
 # ------------------------------------------------------------------ a web server
 
@@ -179,7 +166,6 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command!='HEAD':
             self.wfile.write(content)
 
-
 @pytest.fixture
 def web():
     "A web server on this machine; `web.answer` is what answers, `web.asked` the paths that were asked for."
@@ -193,7 +179,6 @@ def web():
     server.shutdown()
     server.server_close()
 
-
 # ------------------------------------------------------------------ pictures
 
 def picture(seed, size=(64, 48)):
@@ -203,7 +188,6 @@ def picture(seed, size=(64, 48)):
     small = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)
     return Image.fromarray(small).resize(size, Image.Resampling.BICUBIC)
 
-
 def fill(folder, classes=('cat', 'dog'), n=3, first=0):
     "A folder with a subfolder for each class and n different pictures in each."
     for c, name in enumerate(classes):
@@ -211,7 +195,6 @@ def fill(folder, classes=('cat', 'dog'), n=3, first=0):
         for i in range(n):
             picture(first+100*c+i).save(folder/name/f'{name}_{i}.png')
     return folder
-
 
 def zip_of(folder, path, top=''):
     "A zip of the files below a folder."

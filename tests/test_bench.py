@@ -8,7 +8,7 @@ import pytest
 from conftest import ROOT
 from PIL import Image
 
-from bench import __main__ as commands, clone, compare, measure, offline, plain, refresh, repeat
+from bench import __main__ as commands, compare, measure, offline, plain, refresh, repeat
 from docs import measured
 
 def notebook(path, *outputs, sources=None):
@@ -173,20 +173,6 @@ def test_a_run_that_differs_or_fails_is_told(tmp_path, monkeypatch, capsys):
 has_make = pytest.mark.skipif(os.name=='nt' or not shutil.which('make'), reason='needs make')
 
 @has_make
-def test_a_clone_is_installed_and_run_or_its_failure_is_told(tmp_path):
-    def commit(installs):
-        fresh = 'test "$(PRACTICALDL_EDITION)" = sample && test ! -e "$(PRACTICALDL_CACHE)"'
-        (tmp_path/'Makefile').write_text(f'.venv/.ready:\n\t{installs}\nrun:\n\t{fresh}\n')
-        for words in ('init -q', 'add Makefile', '-c user.name=a -c user.email=a@b commit -q -m a'):
-            subprocess.run(['git', *words.split()], cwd=tmp_path, check=True)
-    commit('test -n "$(PYTHON)"')
-    found = clone.minutes_of(tmp_path)
-    assert list(found)==['installation', 'run'] and all(0 <= o < 1 for o in found.values())
-    commit('false')
-    with pytest.raises(SystemExit, match='Nothing was written: make .venv/.ready .* ended with 2'):
-        clone.minutes_of(tmp_path)
-
-@has_make
 def test_an_intel_mac_is_told_before_anything_is_made(tmp_path):
     for name in ('Makefile', 'constraints.txt', 'settings.ini', 'setup.py', 'pyproject.toml'):
         shutil.copyfile(ROOT/name, tmp_path/name)
@@ -214,11 +200,3 @@ def test_a_run_without_a_network_fails_where_a_chapter_tries_to_leave(namespace,
     assert 'no attempt to leave the machine' in capfd.readouterr().out
     assert commands.main([*command, '05'])==1
     assert re.search(r'FAILED \d+ attempts .*: socket.getaddrinfo a.invalid', capfd.readouterr().err)
-
-def test_the_proof_is_itself_tried(namespace, tmp_path):
-    "A watch that is not there, and a command that runs with the network."
-    log = tmp_path/'network.log'
-    env = offline.watched(log)
-    assert offline.blind_spot(namespace, env, log)=='' and not log.exists()
-    assert 'not written down' in offline.blind_spot(namespace, {**env, 'PYTHONPATH': ''}, log)
-    assert offline.blind_spot(['false'], env, log)=='the machine can be left'

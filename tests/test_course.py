@@ -6,7 +6,6 @@ from practicaldl import course, edition
 from practicaldl.course import bar_text, pick, record, start, work_folder
 from practicaldl.errors import BarMissed, CourseError, DataError
 
-
 @pytest.fixture
 def gpu(monkeypatch):
     "PyTorch sees a GPU; what a chapter needs is fetched without asking anybody."
@@ -16,13 +15,11 @@ def gpu(monkeypatch):
     monkeypatch.setattr(course, 'full_folder', lambda name: asked.append(name))
     return asked
 
-
 def test_start_says_edition_device_seed_and_what_stands_in(usual_cache, capsys):
     start('05_mnist', needs=['MNIST_SAMPLE'])
     first, second = capsys.readouterr().out.splitlines()
     assert '05_mnist · sample edition (no GPU here) · processor' in first and first.endswith('seed 42')
     assert second.startswith('MNIST_SAMPLE: 1,000 handwritten 3s and 7s, in place of MNIST: 14,434')
-
 
 def test_start_fixes_the_seed_and_loads_data_in_this_process():
     import numpy as np, random, torch
@@ -32,12 +29,10 @@ def test_start_fixes_the_seed_and_loads_data_in_this_process():
         return random.random(), np.random.rand(), torch.rand(1).item()
     assert numbers()==numbers() and defaults.cpus==0
 
-
 def test_auto_with_a_gpu_is_full(gpu, capsys):
     start('x', needs=['PETS'])
     said = capsys.readouterr().out
     assert gpu==['PETS'] and 'full edition (there is a GPU)' in said and 'in place of' not in said
-
 
 def test_auto_falls_back_to_the_sample_with_the_reason(gpu, usual_cache, monkeypatch, capsys):
     def unreachable(name):
@@ -46,7 +41,6 @@ def test_auto_falls_back_to_the_sample_with_the_reason(gpu, usual_cache, monkeyp
     start('x', needs=['MNIST_SAMPLE'])
     said = capsys.readouterr().out.splitlines()[0]
     assert 'sample edition (the full MNIST_SAMPLE cannot be had: the network cannot be reached' in said
-
 
 def test_full_stops_with_one_line(monkeypatch, web):
     "fastai asks a server that answers 404, as when an archive has moved."
@@ -58,7 +52,6 @@ def test_full_stops_with_one_line(monkeypatch, web):
                        match='^MNIST_SAMPLE: the server answered HTTP 404[^\n]*PRACTICALDL_EDITION=sample'):
         start('x', needs=['MNIST_SAMPLE'])
 
-
 @pytest.mark.parametrize('variable, value, words', [
     ('PRACTICALDL_EDITION', 'ful', "Did you mean 'full'?"),
                                                     ('PRACTICALDL_DEVICE', 'cpuu', "Did you mean 'cpu'?"),
@@ -68,11 +61,9 @@ def test_a_wrong_word_in_the_environment(monkeypatch, variable, value, words):
     with pytest.raises(DataError, match=words.replace('?', r'\?')):
         start('x')
 
-
 def test_an_unknown_need_suggests_the_nearest():
     with pytest.raises(DataError, match="Did you mean 'MNIST_SAMPLE'"):
         start('x', needs=['MNIST_SMAPLE'])
-
 
 def test_the_edition_that_was_chosen_holds(monkeypatch):
     monkeypatch.setattr(edition, 'has_gpu', lambda: True)
@@ -80,14 +71,12 @@ def test_the_edition_that_was_chosen_holds(monkeypatch):
     edition.choose_edition('sample')
     assert edition.edition()=='sample' and pick(sample=1, full=2)==1
 
-
 def test_the_shipped_pictures_answer_a_search(usual_cache, capsys):
     from practicaldl.search import search_images
     start('x')
     found = search_images('kitten, or a cat', max_images=3)
     assert [o.title for o in found]==['Cat_1', 'Cat_2', 'Cat_3'] and 'CIFAR-10' in found[0].credit()
     assert '3 pictures from shipped' in capsys.readouterr().out
-
 
 def test_the_work_folder_is_emptied_and_a_bad_place_is_told(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
@@ -97,12 +86,10 @@ def test_the_work_folder_is_emptied_and_a_bad_place_is_told(monkeypatch, tmp_pat
     with pytest.raises(CourseError, match='cannot be made'):
         work_folder('b')
 
-
 @pytest.mark.parametrize('at_least, at_most, said', [
     (None, None, None), (0.95, None, '>= 0.95'), (None, 10, '<= 10'), (0, 1, '>= 0 and <= 1')])
 def test_a_bar_in_words(at_least, at_most, said):
     assert bar_text(at_least, at_most)==said
-
 
 @pytest.mark.parametrize('value, bars, passed', [
     (0.95, dict(at_least=0.95), True), (0.94, dict(at_least=0.95), False), (11, dict(at_most=10), False),

@@ -5,7 +5,6 @@ import pytest
 from practicaldl import intro
 from practicaldl.errors import DataError
 
-
 # ------------------------------------------------------------------ titles of films
 
 def test_titles_come_from_the_table_and_else_from_the_numbers(tmp_path):
@@ -14,7 +13,6 @@ def test_titles_come_from_the_table_and_else_from_the_numbers(tmp_path):
     table = 'movieId,title,genres\n7,"Fabuleux destin d\'Amélie, Le (2001)",Comedy\n2,Se7en (1995),Crime\n'
     (tmp_path/'movies.csv').write_text(table, encoding='utf-8')
     assert intro.film_titles(tmp_path)=={7: "Fabuleux destin d'Amélie, Le (2001)", 2: 'Se7en (1995)'}
-
 
 # ------------------------------------------------------------------ the angular field
 
@@ -51,7 +49,6 @@ def test_gadf_says_what_it_cannot_use(series, why):
     with pytest.raises(DataError, match=why):
         intro.gadf(series)
 
-
 # ------------------------------------------------------------------ series
 
 def test_a_wave_is_repeatable_and_begins_with_noise():
@@ -79,7 +76,6 @@ def test_bells_rise_and_funnels_fall():
 def test_an_unknown_kind_is_told_the_known_ones():
     with pytest.raises(DataError, match="'sine'.*cylinder, bell, funnel"):
         intro.wave('sine', np.random.default_rng(0))
-
 
 # ------------------------------------------------------------------ bytes as a picture
 

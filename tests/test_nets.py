@@ -12,14 +12,12 @@ from practicaldl.errors import CourseError, DataError
 from practicaldl.nets import (autograd_slope, descend, finite_difference, lr_limit, quadratic, rectified_line,
                               relu_interpolation, sum_of_lines, two_spirals)
 
-
 def row(*values):
     return torch.tensor(values, dtype=torch.float64)
 
 def bowl(p):
     "Curvatures 10 and 1, bottom at (2, −1)."
     return 5*(p[0]-2)**2 + 0.5*(p[1]+1)**2
-
 
 # ------------------------------------------------------------------ curves, slopes, walks
 
@@ -60,7 +58,6 @@ def test_no_bottom_no_limit():
     with pytest.raises(CourseError, match='no bottom'):
         lr_limit(lambda p: -bowl(p), row(0, 0))
 
-
 # ------------------------------------------------------------------ bent lines, spirals
 
 def test_a_rectified_line_and_a_sum_of_one():
@@ -96,7 +93,6 @@ def test_two_spirals_lie_on_their_formula():
     torch.testing.assert_close(points, on_spiral, atol=1e-5, rtol=0)
     same, other = two_spirals(200, noise=0., seed=1)[0], two_spirals(200, noise=0., seed=2)[0]
     assert torch.equal(points, same) and not torch.equal(points, other)
-
 
 # ------------------------------------------------------------------ digits and a training loop
 
@@ -147,7 +143,6 @@ def test_digits_are_read_threes_first(tmp_path):
     assert x[:, 0, 0].tolist()==pytest.approx([1, 0.8, 0.6, 0.4, 0.2, 0])   # by name, ink from 0 to 1
     with pytest.raises(DataError, match="'7'"):
         mnist.load_digits(tmp_path, 'valid')
-
 
 # ------------------------------------------------------------------ sliders in a live notebook
 

@@ -92,7 +92,6 @@ def test_training_makes_it_better():
 def test_a_phrase_that_was_cut_off_is_no_crash(model):
     assert model(*rows([1, 9, SEP, SEP], [1, 9, SEP]))['logits'].tolist()==[[0], [0]]
 
-
 # ------------------------------------------------------------------ groups of pairs
 
 def test_both_orders_have_one_name_whatever_holds_the_texts():
@@ -104,7 +103,6 @@ def test_both_orders_have_one_name_whatever_holds_the_texts():
 def test_a_pair_needs_two():
     with pytest.raises(CourseError, match='3 anchors and 1 targets'):
         pair_group(['a', 'b', 'c'], ['d'])
-
 
 # ------------------------------------------------------------------ Pearson's r
 
@@ -129,7 +127,6 @@ def test_numbers_that_cannot_be_compared(x, y, why):
     with pytest.raises(CourseError, match=why):
         corr(x, y)
 
-
 # ------------------------------------------------------------------ a submission
 
 SAMPLE = pd.DataFrame({'id': ['a', 'b', 'c'], 'score': [0, 0, 0]})
@@ -151,7 +148,6 @@ def test_a_good_submission_passes():
 def test_a_bad_submission_is_told_why(wrong, why):
     with pytest.raises(CourseError, match=why):
         check_submission(wrong, SAMPLE)
-
 
 # ------------------------------------------------------------------ the full edition's tokenizer
 

@@ -12,7 +12,6 @@ from practicaldl.cache import build_whole
 from practicaldl.errors import DataError, PictureError
 from practicaldl.registry import TWINS, find_twin
 
-
 def tries(n):
     "The same examples in every run, since a test that fails by chance teaches nobody; no deadline."
     return settings(max_examples=n, deadline=None, derandomize=True, database=None,
@@ -20,7 +19,6 @@ def tries(n):
 
 def files_below(folder):
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob('*') if p.is_file()}
-
 
 # ------------------------------------------------------------------ names of data sets
 
@@ -43,7 +41,6 @@ def test_a_letter_that_is_missing_is_guessed(name, at):
     with pytest.raises(DataError) as e:
         find_twin(name[:at]+name[at+1:])
     assert f"Did you mean '{name}'?" in str(e.value)
-
 
 # ------------------------------------------------------------------ a set in the cache
 
@@ -78,7 +75,6 @@ def test_a_set_is_built_again_exactly_when_it_is_not_whole(files, spoil, rubbish
         build_whole(folder, build)
         assert len(built)==(1 if left_alone else 2)
         assert files.items() <= files_below(folder).items()
-
 
 # ------------------------------------------------------------------ a folder of pictures
 

@@ -10,30 +10,24 @@ from practicaldl.registry import TWINS, find_twin
 
 pytestmark = pytest.mark.slow   # they read whole data sets
 
-
 @pytest.fixture
 def sample(usual_cache):
     "A twin, from the cache of the person who runs the tests."
     return twin_folder
 
-
 def files(folder):
     return sorted(p for p in folder.rglob('*') if p.is_file())
 
-
 def relative(folder):
     return [p.relative_to(folder).as_posix() for p in files(folder)]
-
 
 def table(path):
     with open(path, encoding='utf-8', newline='') as f:
         return list(csv.DictReader(f))
 
-
 def content(folder):
     return {p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest()
             for p in files(folder)}
-
 
 @pytest.mark.parametrize('name', TWINS)
 def test_a_twin_has_the_layout_size_and_columns_of_its_row(sample, name):
@@ -43,7 +37,6 @@ def test_a_twin_has_the_layout_size_and_columns_of_its_row(sample, name):
     for file, columns in twin.columns.items():
         rows = table(folder/file)
         assert list(rows[0])==list(columns) and all(None not in r and None not in r.values() for r in rows)
-
 
 def count(folder, name):
     "What the row counts, in the order in which it names it."
@@ -57,7 +50,6 @@ def count(folder, name):
             'MNIST_SAMPLE': lambda: [len(list(folder.rglob('*.png')))],
             'US_PATENTS': lambda: [len(table(folder/'train.csv'))+len(table(folder/'test.csv'))]}[name]()
 
-
 @pytest.mark.parametrize('name', ['BIRDS', 'PETS', 'CAMVID_TINY', 'IMDB', 'ADULT_SAMPLE', 'ML_SAMPLE',
                                   'MNIST_SAMPLE', 'US_PATENTS'])
 def test_the_numbers_in_the_row_are_the_numbers_in_the_folder(sample, name):
@@ -66,14 +58,12 @@ def test_the_numbers_in_the_row_are_the_numbers_in_the_folder(sample, name):
     found = count(sample(name), name)
     assert [n for n in said if n in found]==found
 
-
 @pytest.mark.parametrize('name', ['BIRDS', 'PETS', 'CAMVID_TINY', 'WT103_FWD'])
 def test_building_twice_gives_the_same_bytes(tmp_path, name):
     for d in ('a', 'b'):
         (tmp_path/d).mkdir()
         find_twin(name).build(tmp_path/d, {})
     assert content(tmp_path/'a')==content(tmp_path/'b')
-
 
 def test_digits_are_split_by_their_order(tmp_path):
     import numpy as np
@@ -85,7 +75,6 @@ def test_digits_are_split_by_their_order(tmp_path):
     samples.build_mnist(tmp_path/'a', {'mnist_5k.csv.gz': tmp_path/'mnist_5k.csv.gz'})
     assert Counter(p.rsplit('/', 1)[0] for p in relative(tmp_path/'a'))=={
         'labels.csv': 1, 'train/3': 400, 'valid/3': 50, 'train/7': 400, 'valid/7': 50}
-
 
 def test_birds_have_three_broken_files_a_class_and_no_more(sample):
     "An empty one, a web page and half a picture, as a download brings them; the others open, 32 × 32."
@@ -99,17 +88,14 @@ def test_birds_have_three_broken_files_a_class_and_no_more(sample):
         assert starts[0]==b'' and starts[1]==b'<!doctype' and starts[2].startswith(b'\x89PNG')
         assert {Image.open(p).size for p in set(paths)-set(broken)}=={(32, 32)}
 
-
 def test_no_picture_comes_twice(sample):
     for name, pattern in (('BIRDS', '*/*'), ('PETS', 'images/*')):
         paths = [p for p in sample(name).glob(pattern) if not p.stem.endswith('_web')]
         assert len({hashlib.sha256(p.read_bytes()).digest() for p in paths})==len(paths)
 
-
 def test_pets_are_told_by_the_first_letter(sample):
     names = {p.stem for p in files(sample('PETS')/'images')}
     assert Counter(n[0].isupper() for n in names)=={True: 1000, False: 1000}
-
 
 def test_scenes_and_masks_belong_together(sample):
     import numpy as np
@@ -124,7 +110,6 @@ def test_scenes_and_masks_belong_together(sample):
     assert {codes[i] for i in used}=={'Sky', 'Road', 'Building', 'Car', 'Tree', 'Pedestrian', 'Sidewalk',
                                       'Void'}
 
-
 def test_stars_in_file_names_agree_with_the_labels(sample):
     stars = {}
     for name in relative(sample('IMDB')):
@@ -135,7 +120,6 @@ def test_stars_in_file_names_agree_with_the_labels(sample):
         assert stars[f'{part}/neg'].total()==stars[f'{part}/pos'].total()
     assert set(stars['unsup']) >= {3, 4, 5}
 
-
 def test_no_review_stands_on_both_sides(sample):
     "Whatever its title and its punctuation."
     sides = []
@@ -145,13 +129,11 @@ def test_no_review_stands_on_both_sides(sample):
     train, test, rest = sides
     assert train.isdisjoint(test) and rest.isdisjoint(test) and rest.isdisjoint(train) and len(test) > 850
 
-
 def test_adult_is_written_as_fastai_writes_it(sample):
     "Words with a blank before them, and the two classes by the names that the full set uses."
     rows = table(sample('ADULT_SAMPLE')/'adult.csv')
     assert {r['salary'] for r in rows}=={'>=50k', '<50k'} and {r['sex'] for r in rows}=={' Male', ' Female'}
     assert all(r['workclass'].startswith(' ') and r['age'].isdigit() for r in rows)
-
 
 def test_ratings_are_of_films_that_are_listed(sample):
     ratings, films = (table(sample('ML_SAMPLE')/f'{name}.csv') for name in ('ratings', 'movies'))
@@ -159,12 +141,10 @@ def test_ratings_are_of_films_that_are_listed(sample):
     assert {float(r['rating']) for r in ratings}=={1, 2, 3, 4, 5}
     assert all(f['title'] and f['genres'] for f in films)
 
-
 def test_digits_are_listed_with_their_labels(sample):
     listed = {r['name']: r['label'] for r in table(sample('MNIST_SAMPLE')/'labels.csv')}
     assert sorted(listed)==[o for o in relative(sample('MNIST_SAMPLE')) if o.endswith('.png')]
     assert all((Path(name).parent.name, label) in (('3', '0'), ('7', '1')) for name, label in listed.items())
-
 
 def test_patents_leak_nothing(sample):
     "No pair of words stands on both sides, in either order or context; scores lie within 0 and 1."
@@ -175,7 +155,6 @@ def test_patents_leak_nothing(sample):
     assert len({r['id'] for r in train+test})==len(train)+len(test)
     assert 0.07 < len(test)/len(train+test) < 0.14
     assert [r['id'] for r in table(sample('US_PATENTS')/'sample_submission.csv')]==[r['id'] for r in test]
-
 
 def test_building_weights_draws_no_random_numbers(tmp_path):
     "A seed gives the same numbers whether the weights were in the cache or had to be built first."
@@ -190,7 +169,6 @@ def test_building_weights_draws_no_random_numbers(tmp_path):
     assert torch.equal(torch.get_rng_state(), before)
     with safe_open(tmp_path/'repo'/'snapshots'/samples.COMMIT/'model.safetensors', 'pt') as f:
         assert all((f.get_tensor(name)==i).all() for i, name in enumerate(wanted))
-
 
 def test_the_pretrained_networks_are_not_random(sample):
     import timm, torch

@@ -39,7 +39,6 @@ def alone(path, tmp_path_factory):
     launch(train, path, out, processes=1)
     return read_run(out)
 
-
 # ------------------------------------------------------------------ the same result
 
 def test_parts_are_equal_in_every_process_and_no_batch_is_short(path):
@@ -99,7 +98,6 @@ def test_the_calculated_step():
     assert paper_step(2, 2., 1e9, 1e9, .1)==pytest.approx(1+1+.2)
     assert paper_step(2, 2., 1e9, 1e9, .1, weak=True)==pytest.approx(2+1+.2)
     assert paper_step([1, 4], 4., 0, 1, 0).tolist()==[4, 1]
-
 
 # ------------------------------------------------------------------ faults
 

@@ -11,12 +11,10 @@ PAGE = (ROOT/'docs'/'pages'/'network.md').read_text(encoding='utf-8')
 MODULES = sorted((ROOT/'practicaldl').glob('*.py'))
 WORKFLOWS = sorted((ROOT/'.github'/'workflows').glob('*.yml'))
 
-
 # ------------------------------------------------------------------ the network page is true
 
 def hosts_in(text):
     return set(re.findall(r'https?://([a-z0-9.-]+\.[a-z]{2,})', text))
-
 
 def searched_at(monkeypatch):
     "The hosts of all services for pictures: ours are called, but for the last step; those of ddgs are read."
@@ -34,7 +32,6 @@ def searched_at(monkeypatch):
     engines = ddgs.engines.ENGINES['images'].values()
     return hosts_in(' '.join([*asked, *(inspect.getsource(inspect.getmodule(o)) for o in engines)]))
 
-
 def test_the_page_names_the_hosts_that_are_asked(monkeypatch):
     "Taken from what runs, not from a list: a new service or another host is missed here at once."
     from fastai.data.external import URLs
@@ -45,7 +42,6 @@ def test_the_page_names_the_hosts_that_are_asked(monkeypatch):
     on_the_page = set(re.findall(r'`([a-z0-9-]+(?:\.[a-z0-9-]+)+)`', PAGE))
     assert len(asked) >= 7 and asked-on_the_page==set()
 
-
 def test_an_address_in_the_package_is_asked_or_only_shown():
     "What is neither on the page nor the place to read about a data set has no business in the package."
     on_the_page = set(re.findall(r'`([a-z0-9-]+(?:\.[a-z0-9-]+)+)`', PAGE))
@@ -53,7 +49,6 @@ def test_an_address_in_the_package_is_asked_or_only_shown():
     for path in MODULES:
         if path.name!='_modidx.py':   # nbdev keeps the address of the site there
             assert hosts_in(path.read_text(encoding='utf-8'))-on_the_page-shown==set(), path.name
-
 
 QUIET = """
 from practicaldl.course import start
@@ -78,7 +73,6 @@ assert 'agent' not in build_hf_headers(library_name='gradio_client')['user-agent
 print('done')
 """
 
-
 def watched(code, folder, **env):
     "Run a program whose attempts to leave the machine are written down; returns what it says, and those."
     log, paths = folder/'log', os.pathsep.join([str(ROOT/'tests'/'watched'), str(ROOT)])
@@ -86,7 +80,6 @@ def watched(code, folder, **env):
                           encoding='utf-8',
                           env={**os.environ, 'PYTHONPATH': paths, 'PRACTICALDL_NETWORK_LOG': str(log), **env})
     return done, log.read_text() if log.exists() else ''
-
 
 @pytest.mark.slow
 def test_with_the_data_there_nothing_leaves_the_machine(usual_cache, tmp_path):
@@ -98,11 +91,9 @@ def test_with_the_data_there_nothing_leaves_the_machine(usual_cache, tmp_path):
     assert done.stdout.endswith('done\n'), done.stderr[-2000:]
     assert log==''
 
-
 def test_the_watch_notices_an_attempt(tmp_path):
     asks = "import urllib.request\nurllib.request.urlopen('http://practicaldl.invalid/', timeout=2)"
     assert 'practicaldl.invalid' in watched(asks, tmp_path, http_proxy='', HTTP_PROXY='', no_proxy='*')[1]
-
 
 # ------------------------------------------------------------------ secrets, and what is loaded
 
@@ -111,7 +102,6 @@ KEYS = ['AWSKeyDetector', 'ArtifactoryDetector', 'AzureStorageKeyDetector', 'Bas
         'GitHubTokenDetector', 'GitLabTokenDetector', 'JwtTokenDetector', 'NpmDetector', 'OpenAIDetector',
         'PrivateKeyDetector', 'PypiTokenDetector', 'SlackDetector', 'StripeDetector',
         'TelegramBotTokenDetector']
-
 
 def findings(text, path):
     "What detect-secrets finds by the form of a key, and keys of Hugging Face, which it does not know."
@@ -122,7 +112,6 @@ def findings(text, path):
     with transient_settings({'plugins_used': [{'name': n} for n in KEYS]}):
         secrets.scan_file(str(path))
     return [o.type for _, o in secrets] + re.findall(r'\bhf_[A-Za-z]{30,}\b', text)
-
 
 @pytest.mark.slow
 def test_no_key_stands_in_a_notebook_or_a_file(tmp_path):
@@ -140,7 +129,6 @@ def test_no_key_stands_in_a_notebook_or_a_file(tmp_path):
     assert findings('token = "ghp_'+'a1B2'*9+'"', tmp_path/'x.txt')
     assert findings('hf_'+'abcdefghij'*4, tmp_path/'x.txt')
 
-
 def test_nothing_is_loaded_unchecked():
     "Weights with weights_only, no pickles, no shell."
     for path in MODULES:
@@ -153,7 +141,6 @@ def test_nothing_is_loaded_unchecked():
                                                                                                   called)
                 assert called!='torch.load' or options.get('weights_only')=='True', path.name
                 assert not called.endswith('extractall'), path.name
-
 
 # ------------------------------------------------------------------ GitHub
 

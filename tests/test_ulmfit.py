@@ -44,7 +44,6 @@ def all_scores(learn, numbers):
     with torch.no_grad():
         return learn.model(torch.tensor([numbers], device=learn.dls.device))[0][0, -1].float()
 
-
 # ------------------------------------------------------------------ surprise
 
 def test_surprise_is_the_probability_of_each_token(lm):
@@ -67,7 +66,6 @@ def test_a_model_that_knows_nothing_is_always_equally_surprised(lm, decoder):
 def test_no_word_no_surprise(lm):
     with pytest.raises(CourseError, match='no word'):
         ulmfit.surprises(lm, '   ')
-
 
 # ------------------------------------------------------------------ writing
 
@@ -104,7 +102,6 @@ def test_a_temperature_is_above_zero(lm, temperature):
     with pytest.raises(CourseError, match='above 0'):
         ulmfit.write(lm, 'the dress', 3, temperature=temperature)
 
-
 # ------------------------------------------------------------------ counting tokens
 
 def test_only_the_parts_that_are_named_count(tmp_path):
@@ -120,7 +117,6 @@ def test_nothing_to_count(tmp_path):
     with pytest.raises(DataError, match='from_folder'):
         ulmfit.count_tokens(tmp_path, ('nowhere',))
 
-
 # ------------------------------------------------------------------ sixteen bits
 
 @pytest.mark.parametrize('device, half', [('cuda', True), ('cpu', False), (None, False)])
@@ -128,7 +124,6 @@ def test_half_precision_only_on_a_gpu(device, half):
     dls = SimpleNamespace(device=device and SimpleNamespace(type=device))
     learn = SimpleNamespace(dls=dls, to_fp16=lambda: 'half')
     assert ulmfit.half_on_gpu(learn)==('half' if half else learn)
-
 
 # ------------------------------------------------------------------ drawing labels
 
@@ -160,7 +155,6 @@ def test_what_cannot_be_drawn(files, n):
         ulmfit.balanced_sample(files, n)
     with pytest.raises(CourseError, match='no files'):
         ulmfit.balanced_sample([], n)
-
 
 # ------------------------------------------------------------------ training in stages
 

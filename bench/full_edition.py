@@ -1,6 +1,6 @@
 """Really fetch every full data set, and open it as its chapter does: about 3 GB. A workflow does so weekly.
 
-    PRACTICALDL_EDITION=full python tests/full_edition.py
+    PRACTICALDL_EDITION=full python bench/full_edition.py
 
 US_PATENTS is left out: Kaggle hands it to those who have joined the competition.
 """
