@@ -1,5 +1,5 @@
 """What chapter 06 exports: pooling, the model for pairs of phrases, groups, Pearson's r, and a check."""
-import json, math
+import math
 from types import SimpleNamespace
 
 import numpy as np
@@ -148,23 +148,3 @@ def test_a_good_submission_passes():
 def test_a_bad_submission_is_told_why(wrong, why):
     with pytest.raises(CourseError, match=why):
         check_submission(wrong, SAMPLE)
-
-# ------------------------------------------------------------------ the full edition's tokenizer
-
-def test_a_tokenizer_that_is_stored_as_deberta_s_can_be_read(tmp_path):
-    "deberta-v3 has no `tokenizer.json`; reading its model needs sentencepiece and protobuf."
-    import sentencepiece
-    from transformers import AutoTokenizer
-    texts = 'a roof keeps the rain out of the house\nthe tent has no roof but a pole\n'*50
-    (tmp_path/'texts.txt').write_text(texts, encoding='utf-8')
-    names = dict(pad_piece='[PAD]', bos_piece='[CLS]', eos_piece='[SEP]', unk_piece='[UNK]')
-    sentencepiece.SentencePieceTrainer.train(
-        input=str(tmp_path/'texts.txt'), model_prefix=str(tmp_path/'spm'), vocab_size=40,
-        hard_vocab_limit=False, minloglevel=2, pad_id=0, bos_id=1, eos_id=2, unk_id=3, **names)
-    for name, content in {'config.json': dict(model_type='deberta-v2'),
-                          'tokenizer_config.json': dict(do_lower_case=False, vocab_type='spm')}.items():
-        (tmp_path/name).write_text(json.dumps(content), encoding='utf-8')
-    tokz = AutoTokenizer.from_pretrained(str(tmp_path))
-    pieces = tokz('the tent has a roof').tokens()
-    assert pieces[0]=='[CLS]' and pieces[-1]=='[SEP]'
-    assert ''.join(pieces[1:-1]).replace('▁', ' ').strip()=='the tent has a roof'
