@@ -10,18 +10,18 @@ from bench import ROOT
 from practicaldl.cli import find_chapters, run_chapter
 
 def lighter_png(
-    png:bytes  # a picture
-) -> bytes:    # the same pixels in fewer bytes, or `png` itself where that cannot be
+    png:bytes,          # a picture
+    enough:int=60_000   # bytes; a picture that stays above that has its colours rounded to 256
+) -> bytes:             # the same picture in fewer bytes, or `png` itself where that cannot be
     "Leave out an opacity that is full everywhere, and use a palette where 256 colours are enough."
     picture = Image.open(io.BytesIO(png))
     if picture.mode=='RGBA' and picture.getextrema()[3]==(255, 255):
         picture = picture.convert('RGB')
-    if picture.mode=='RGB' and picture.getcolors(256):
-        palette = picture.quantize(256)
-        if palette.convert('RGB').tobytes()==picture.tobytes():
-            picture = palette
     made = io.BytesIO()
     picture.save(made, 'PNG', optimize=True)
+    if picture.mode=='RGB' and (picture.getcolors(256) or len(made.getvalue()) > enough):
+        made, palette = io.BytesIO(), picture.quantize(256)
+        picture.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG).save(made, 'PNG', optimize=True)
     return min(png, made.getvalue(), key=len)
 
 def keep_outputs(

@@ -23,6 +23,7 @@ def _listed(opened):
             if not i.isdir():
                 yield i.name, i.size, i, not i.isfile()
 
+# %% ../nbs/lib/archive.ipynb #77b0d09f
 def _checked(opened, name, limit_mb):
     "Path and member of each file; a `DataError` for what must not be unpacked."
     wanted, total = [], 0
@@ -39,6 +40,7 @@ def _checked(opened, name, limit_mb):
         wanted.append((Path(*parts), member))
     return wanted
 
+# %% ../nbs/lib/archive.ipynb #a0de60d4
 def _open(archive):
     "The zip or tar, opened."
     if zipfile.is_zipfile(archive):

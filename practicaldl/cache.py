@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['cache_dir', 'told_plainly', 'build_whole', 'fetch_members', 'is_complete', 'twin_folder', 'full_folder', 'dataset',
-           'leave_alone', 'use_twins']
+           'use_twins', 'leave_alone']
 
 # %% ../nbs/lib/cache.ipynb #13c80156
 import atexit, csv, errno, json, os, shutil, subprocess, sys, tempfile, uuid
@@ -62,6 +62,7 @@ def _is_whole(folder, version):
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return False
 
+# %% ../nbs/lib/cache.ipynb #1b0c15a3
 def _alone(path, what):
     "A lock to work under; where another program has it, say so and wait."
     from filelock import FileLock, Timeout
@@ -72,6 +73,7 @@ def _alone(path, what):
         print(f'Another program is fetching {what}; waiting for it.', flush=True)
         return lock.acquire()
 
+# %% ../nbs/lib/cache.ipynb #7db84fde
 def build_whole(
     folder:Path,        # where the set belongs
     build:Callable,     # writes it into the empty folder that it is given
@@ -132,6 +134,7 @@ def _by_pip(wheel):
             shutil.move(found[0], output_file)
     return download
 
+# %% ../nbs/lib/cache.ipynb #b2948d14
 def _why_pip_failed(wheel, said):
     if 'No space left' in said:
         raise OSError(errno.ENOSPC, 'pip found no room')
@@ -239,14 +242,6 @@ def _reread():
         hub.HF_HUB_CACHE = os.environ.get('HF_HUB_CACHE') or os.path.join(hub.HF_HOME, 'hub')
         hub.HF_HUB_OFFLINE = os.environ.get('HF_HUB_OFFLINE')=='1'
 
-def leave_alone():
-    "Point fastai and the hub back to their own caches."
-    for name in _before:
-        del os.environ[name]
-    os.environ.update({name: value for name, value in _before.items() if value is not None})
-    _before.clear()
-    _reread()
-
 # %% ../nbs/lib/cache.ipynb #0fd064c4
 def use_twins(
     names=()  # rows of the registry, which are fetched and built where they are missing
@@ -262,4 +257,13 @@ def use_twins(
     (own/'config.ini').write_text(f'[DEFAULT]\n{places}archive = archive\nstorage = tmp\n', encoding='utf-8')
     _before.update({name: os.environ.get(name) for name in _POINTED})
     os.environ.update(FASTAI_HOME=str(own), HF_HUB_CACHE=str(sample/'hub'), HF_HUB_OFFLINE='1')
+    _reread()
+
+# %% ../nbs/lib/cache.ipynb #47528fe3
+def leave_alone():
+    "Point fastai and the hub back to their own caches."
+    for name in _before:
+        del os.environ[name]
+    os.environ.update({name: value for name, value in _before.items() if value is not None})
+    _before.clear()
     _reread()

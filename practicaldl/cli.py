@@ -96,6 +96,7 @@ def _finish(rows, name, limit_mb, peak_mb, seconds, failure):
         row.update(chapter=name, edition=edition, seconds=round(seconds, 1), peak_mb=peak_mb)
     return [failure] if failure else missed
 
+# %% ../nbs/lib/cli.ipynb #5757160b
 def run_chapter(
     path:Path,           # the notebook
     out:Path             # folder for the executed copy

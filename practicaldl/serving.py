@@ -37,7 +37,8 @@ def _empty_model(described):
 class Classifier:
     "A model for pictures, with all that it needs to answer. `load_model` makes it."
     def __init__(self, model, description:dict, known=None, limit:float=None):
-        self.model, self.description, self.vocab = model.eval(), description, description['vocab']
+        self.model = model.eval().to(memory_format=torch.channels_last)   # a fifth faster on processors
+        self.description, self.vocab = description, description['vocab']
         self.known, self.limit = known, limit   # see `learn_known`
         resize = Resize(tuple(description['size']), method=description['method'])
         norm = Normalize.from_stats(description['mean'], description['std'], cuda=False)
