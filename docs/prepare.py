@@ -284,7 +284,8 @@ def describe_picture(cell, name):
         raise SiteError(f'{name}, cell {cell["id"]}: its picture has no alternative text. Write what it '
                         'shows into the cell\'s metadata: "practicaldl": {"alt": "…"}.')
     # Figures have two dots for each pixel of the page, and say how wide they are meant to be.
-    widths = [o['metadata']['image/png']['width'] for o in cell['outputs'] if 'image/png' in o.get('metadata', {})]
+    about = [o.get('metadata', {}).get('image/png') for o in cell['outputs']]
+    widths = [o['width'] for o in about if o]
     cell['metadata']['mystnb'] = {'image': {'alt': alt, **({'width': f'{max(widths)}px'} if widths else {})}}
 
 def fold_title(source) -> str:
