@@ -2,9 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 CHAPTERS ?=
-TIMES ?= 20
 READY := .venv/.ready
-BENCH := $(BIN)/python -m bench
 # Two files of tests at a time, each with one thread.
 TESTS := PRACTICALDL_EDITION=sample OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 # Libraries are compiled when they are first imported, and that is kept: empty means so, whatever it was.
@@ -12,8 +10,7 @@ TESTS := PRACTICALDL_EDITION=sample OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help run check test test-latest test-oldest lab app docs docs-open links data doctor refresh bench \
-	clone same repeat offline audit sbom clean
+.PHONY: help run test check lab app data docs doctor clean
 
 # What stands behind ## is what `make` says of a target.
 help:
@@ -56,65 +53,19 @@ doctor: $(READY)  ## say what this machine has and what is missing
 	@$(BIN)/practicaldl doctor
 
 check: $(READY)  ## check a small change, in under a minute: nbs/ and practicaldl/ agree, ruff, the fast tests
-	@$(BIN)/python tests/check_sync.py
+	@$(BIN)/python -m bench sync
 	@$(BIN)/ruff check .
 	@$(TESTS) -m "not slow"
 
 # pytest builds the site as well, with warnings as errors, and opens it in a browser: tests/test_site.py.
 test: $(READY)  ## check everything: make check, every notebook as a test, all tests; the site is built too
-	@$(BIN)/python tests/check_sync.py
+	@$(BIN)/python -m bench sync
 	@$(BIN)/ruff check .
-	@$(BIN)/python tests/run_notebooks.py
+	@$(BIN)/python -m bench notebooks
 	@$(TESTS) --durations=10
 
 docs: $(READY)  ## build the site, without a network, into build/site
-	@$(BIN)/python docs/build.py
-
-docs-open: $(READY)  ## build the site and show it in a browser
-	@$(BIN)/python docs/build.py --serve
-
-links: $(READY)  ## for authors: ask every other host that the site links to (needs a network)
-	@$(BIN)/python docs/build.py --links
-
-refresh: $(READY)  ## for authors: run chapters and keep their outputs
-	@$(BENCH) refresh $(CHAPTERS)
-
-bench: $(READY)  ## for authors: measure chapters three times and plain code beside them, and write the tables
-	@$(BENCH) measure $(CHAPTERS)
-
-clone: $(READY)  ## for authors: how many minutes it takes from a fresh clone to the table
-	@$(BENCH) clone
-
-same: $(READY)  ## for authors: run every chapter and say where outputs differ from the committed ones
-	@PRACTICALDL_EDITION=sample $(BIN)/practicaldl run --out build/same $(CHAPTERS)
-	@$(BENCH) compare build/same
-
-repeat: $(READY)  ## for authors: run quick chapters 20 times and say where a run differs (TIMES=5)
-	@$(BENCH) repeat --times $(TIMES) $(CHAPTERS)
-
-offline: $(READY)  ## for authors, Linux: run chapters without a network; each attempt to leave is told
-	@PRACTICALDL_EDITION=sample $(BIN)/practicaldl data
-	@$(BENCH) offline $(CHAPTERS)
-
-test-latest: $(READY)  ## for authors: every chapter from the wheel, with the newest versions that are allowed
-	@$(BENCH) versions latest
-
-test-oldest: $(READY)  ## for authors: the same with the oldest versions
-	@$(BENCH) versions oldest
-
-# Tools that look at the environment stand beside it, so that they are not part of what they look at.
-TOOLS := build/tools/.ready
-$(TOOLS): Makefile
-	@$(PYTHON) -m venv build/tools
-	@build/tools/bin/python -m pip install -q --disable-pip-version-check pip-audit==2.10.1 \
-		'cyclonedx-bom[json-validation]==7.5.0'
-	@touch $@
-
-audit: $(TOOLS)  ## for authors: look the lock up among known vulnerabilities
-	@build/tools/bin/python bench/audit.py
-
-sbom: $(READY) $(TOOLS)  ## for authors: write the software bill of materials
-	@$(BIN)/python bench/sbom.py build/tools/bin/python
+	@$(BIN)/python -m docs.build
 
 clean:  ## remove results, caches of Python and .venv (fetched data stays)
 	rm -rf .venv build dist *.egg-info results nbs/work .pytest_cache

@@ -1,10 +1,20 @@
 """Tools of the authors, run by `python -m bench`: they measure the course and compare its runs."""
-import json, os, platform, re, subprocess, sys
+import json, os, platform, re, subprocess, sys, venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 # The command of this checkout, whichever `practicaldl` the shell would find.
 PRACTICALDL = [sys.executable, '-c', 'import sys; from practicaldl.cli import main; sys.exit(main())']
+
+def tools() -> str:
+    "The Python of build/tools: programs that look at the environment are no part of what they look at."
+    place = ROOT/'build'/'tools'
+    python = place/('Scripts/python.exe' if os.name=='nt' else 'bin/python')
+    if not python.exists():
+        venv.create(place, with_pip=True)
+        subprocess.run([python, '-m', 'pip', 'install', '-q', 'pip-audit==2.10.1',
+                        'cyclonedx-bom[json-validation]==7.5.0'], check=True)
+    return str(python)
 
 def machine() -> str:
     "This machine in words, as far as Python knows it."

@@ -3,7 +3,8 @@ import importlib, sys
 
 from practicaldl.errors import CourseError
 
-COMMANDS = ('measure', 'clone', 'compare', 'repeat', 'offline', 'versions', 'refresh', 'pretrain', 'scenes')
+COMMANDS = ('measure', 'results', 'clone', 'compare', 'repeat', 'offline', 'versions', 'refresh', 'pretrain', 'scenes',
+            'sync', 'notebooks', 'audit', 'sbom', 'full')
 
 def main(words) -> int:
     if not words or words[0] not in COMMANDS:

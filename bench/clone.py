@@ -1,4 +1,4 @@
-"""How long a newcomer waits: `make clone` clones this checkout into a temporary folder, makes the environment
+"""How long a newcomer waits: `python -m bench clone` clones this checkout into a temporary folder, makes the environment
 there and runs every chapter, with no cache of packages and none of data. The minutes go to docs/results.json,
 where they are of the machine that the other numbers are of.
 
@@ -9,7 +9,7 @@ import argparse, os, subprocess, sys, tempfile, time
 from pathlib import Path
 
 from bench import ROOT, machine
-from docs.measured import take_clone
+from bench.results import take_clone
 
 def steps() -> dict:
     "What README says a newcomer types, in two parts: name to commands."

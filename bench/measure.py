@@ -1,9 +1,9 @@
-"""Measure the course: `make bench`. Every chapter runs three times in fresh processes, in turns, and beside
+"""Measure the course: `python -m bench measure`. Every chapter runs three times in fresh processes, in turns, and beside
 it, in the same session, some of its sections in plain fastai or transformers (bench/plain.py). The result
 goes to docs/results.json, from which README, the site and the boxes of the chapters are written, and the
 outputs of the first run go into the notebooks.
 
-`make bench CHAPTERS="05_mnist"` measures only the named chapters and keeps the rest of docs/results.json.
+`python -m bench measure 05_mnist` measures only the named chapters and keeps the rest of docs/results.json.
 That needs the machine and the versions of the file, since one line says for all rows how they were measured.
 
 Nothing is written where a chapter fails, misses a bar or does not give the same values each time.
@@ -14,7 +14,7 @@ from pathlib import Path
 from bench import ROOT, machine, ran
 from bench.compare import unlike
 from bench.refresh import keep_outputs
-from docs import measured
+from bench import results as measured
 from practicaldl.cli import find_chapters
 
 OUT = ROOT/'build'/'bench'   # for the executed notebooks
@@ -98,7 +98,7 @@ def main(words) -> int:
         others = measured.kept()
         why = measured.hindrances(others, machine(), args.times)
         if why:
-            sys.exit(f"Nothing was measured: other rows could not be kept. {'; '.join(why)}. Run make bench.")
+            sys.exit(f"Nothing was measured: other rows could not be kept. {'; '.join(why)}. Run it without names.")
     theirs = {}
     for section, about in SECTIONS.items():   # first, since a section that fails then costs the least time
         if about[0] in names and not args.keep_plain:

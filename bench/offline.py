@@ -1,4 +1,4 @@
-"""Run chapters without a network: `make offline`. Linux only.
+"""Run chapters without a network: `python -m bench offline`. Linux only.
 
 `unshare` gives the run a network of its own, in which there is nothing but the loopback device, over which
 kernels talk. So the kernel of the system lets nothing out, compiled libraries included. On top of that,

@@ -1,4 +1,4 @@
-"""Run chapters and write their outputs back into the notebooks: `make refresh`."""
+"""Run chapters and write their outputs back into the notebooks: `python -m bench refresh`."""
 import argparse, base64, io, os, sys, tempfile
 from pathlib import Path
 

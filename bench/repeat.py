@@ -1,10 +1,10 @@
-"""Look for chance: `make repeat` runs quick chapters again and again, each time in a fresh process, and
+"""Look for chance: `python -m bench repeat` runs quick chapters again and again, each time in a fresh process, and
 compares values and text outputs with the first run."""
 import argparse
 
 from bench import ROOT, ran
 from bench.compare import unlike
-from docs.measured import differences
+from bench.results import differences
 
 QUICK = ['04_how_nets_learn', '05_mnist']
 OUT = ROOT/'build'/'repeat'   # for the executed notebooks

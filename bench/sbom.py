@@ -1,13 +1,12 @@
-"""Write the software bill of materials to build/sbom.json, in the form of CycloneDX: `make sbom`.
+"""Write the software bill of materials to build/sbom.json, in the form of CycloneDX.
 
 cyclonedx-bom lists the packages of this environment. We add what it cannot know: data and weights of the
 sample edition, the wheels that they come from, and the files that are shipped."""
 import hashlib, json, subprocess, sys
-from pathlib import Path
 
+from bench import ROOT, tools
 from practicaldl.registry import TWINS
 
-ROOT = Path(__file__).resolve().parent.parent
 VALIDATE = """
 import sys
 from cyclonedx.schema import SchemaVersion
@@ -55,18 +54,16 @@ def whole(
             c['externalReferences'] = [r for r in c['externalReferences'] if not r['url'].startswith('file:')]
     return bom
 
-def main(tools, out=ROOT/'build'/'sbom.json'):
-    "`tools` is a Python that has cyclonedx-bom; it stands beside the environment, to be no part of the list."
-    made = subprocess.run([tools, '-m', 'cyclonedx_py', 'environment', '--output-reproducible', '--sv', '1.6',
+def main(words) -> int:
+    python, out = tools(), ROOT/'build'/'sbom.json'
+    made = subprocess.run([python, '-m', 'cyclonedx_py', 'environment', '--output-reproducible', '--sv', '1.6',
                            '--no-validate', sys.executable], capture_output=True, text=True, encoding='utf-8')
     if made.returncode:
         sys.exit(made.stderr)
     text = json.dumps(whole(json.loads(made.stdout)), indent=1, ensure_ascii=False)+'\n'
-    if subprocess.run([tools, '-c', VALIDATE], input=text, text=True, encoding='utf-8').returncode:
+    if subprocess.run([python, '-c', VALIDATE], input=text, text=True, encoding='utf-8').returncode:
         sys.exit('The bill of materials does not fit the schema of CycloneDX.')
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(text, encoding='utf-8')
     print(f'The bill of materials is {out.relative_to(ROOT)}: {len(json.loads(text)["components"])} parts.')
-
-if __name__=='__main__':
-    main(*sys.argv[1:])
+    return 0

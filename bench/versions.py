@@ -1,4 +1,4 @@
-"""Run every chapter with other versions than the lock: `make test-latest`, `make test-oldest`.
+"""Run every chapter with other versions than the lock, and keep the day for the site's page of results.
 
 The wheel of this checkout is installed into a new environment in build/, beside the newest versions that its
 requirements allow, or the oldest; the chapters are run from it in an empty folder. Nothing of nbdev is there,
@@ -12,6 +12,7 @@ from configparser import ConfigParser
 from pathlib import Path
 
 from bench import PRACTICALDL, ROOT
+from bench.results import PACKAGES, take_other
 from practicaldl.cli import find_chapters
 
 def run(*words, **options):
@@ -58,10 +59,16 @@ def main(words) -> int:
     venv.create(place/'env', with_pip=True)
     python = place/'env'/('Scripts/python.exe' if os.name=='nt' else 'bin/python')
     install(args.which, next(place.glob('*.whl')), python, pinned)
-    run(python, '-m', 'pip', 'list', '--format=freeze', '--disable-pip-version-check')
+    listed = subprocess.check_output([python, '-m', 'pip', 'list', '--format=freeze'], text=True)
+    print(listed)
+    there = dict(line.split('==') for line in listed.splitlines() if '==' in line)
     for path in find_chapters(ROOT/'nbs'):
         shutil.copy(path, place/'chapters')
     env = {k: v for k, v in os.environ.items() if k!='PYTHONPATH'} | {'PRACTICALDL_EDITION': 'sample'}
     run(python, *PRACTICALDL[1:], 'run', '--from', '.', '--out', place/'results', *args.chapters,
         cwd=place/'chapters', env=env)
+    said = subprocess.check_output([python, '--version'], text=True)   # Python 3.11.7
+    found = {'Python': said.split()[1], **{name: there[name] for name in PACKAGES}}
+    take_other('newest' if args.which=='latest' else 'oldest', found,
+               [path.stem for path in find_chapters(place/'chapters', args.chapters)])
     return 0

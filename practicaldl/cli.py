@@ -59,7 +59,7 @@ def _watch(pid, memory, over):
             beside = sum(p.memory_full_info().uss for p in kernel.children(recursive=True))
             memory.append(kernel.memory_info().rss + beside)
 
-def _run_cells(client, name, env):
+def _run_cells(client, name, env, tell):
     "The peak of memory in MB, and the failure in one line: '' where there was none."
     cells, at, line, failure, memory, over = client.nb.cells, 0, '', '', [0], threading.Event()
     try:
@@ -71,7 +71,7 @@ def _run_cells(client, name, env):
                     continue
                 began, line = time.monotonic(), cell.source.strip().split('\n')[-1][:60]
                 client.execute_cell(cell, at)
-                print(f'{name}  {at+1:>3}/{len(cells)}  {time.monotonic()-began:6.1f} s  {line}')
+                tell(at, time.monotonic()-began, line)
                 failure = next((f'{o.ename}: {o.evalue}' for o in cell.outputs if o.output_type=='error'), '')
                 if failure:
                     break
@@ -82,6 +82,12 @@ def _run_cells(client, name, env):
         failure = f'{type(e).__name__}: {e}. A kernel needs memory, and 127.0.0.1 to talk over'
     over.set()
     return round(max(memory)/1e6), failure and f'{name}, cell {at+1} ({line}): {failure}'
+
+# %% ../nbs/lib/cli.ipynb #c11f0023
+def _heading(cells, at):
+    "The title under which a cell stands."
+    above = '\n'.join(c.source for c in cells[:at] if c.cell_type=='markdown')
+    return (re.findall(r'(?m)^#+ (.*)$', above) or [''])[-1]
 
 # %% ../nbs/lib/cli.ipynb #c11f0011
 def _finish(rows, name, limit_mb, peak_mb, seconds, failure):
@@ -99,33 +105,53 @@ def _finish(rows, name, limit_mb, peak_mb, seconds, failure):
 # %% ../nbs/lib/cli.ipynb #5757160b
 def run_chapter(
     path:Path,           # the notebook
-    out:Path             # folder for the executed copy
+    out:Path,            # folder for the executed copy
+    verbose:bool=False   # print a line for each cell; else a terminal shows one that moves
 ) -> tuple[list, list]:  # rows of results; what failed, one line each
-    "Run a chapter in a fresh kernel and an empty folder, with a line printed for each cell."
+    "Run a chapter in a fresh kernel and an empty folder."
     import nbclient, nbformat   # which takes seconds
+    from tqdm import tqdm
     began, nb = time.monotonic(), nbformat.read(path, as_version=4)
     with tempfile.TemporaryDirectory() as kept, tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as d:
         client = nbclient.NotebookClient(nb, resources={'metadata': {'path': d}}, kernel_name='python3',
                                          timeout=None, allow_errors=True, extra_arguments=['--log-level=40'])
         results = Path(kept)/'results.jsonl'
         env = {**os.environ, 'PRACTICALDL_RESULTS': str(results), 'PRACTICALDL_CACHE': str(cache_dir())}
-        peak_mb, failure = _run_cells(client, path.stem, env)
+        with tqdm(total=len(nb.cells), desc=path.stem, disable=verbose or None, leave=False,
+                  bar_format='{desc}  cell {n_fmt} of {total_fmt}, {elapsed}  {postfix}') as bar:
+            def tell(at, seconds, line):
+                if verbose:
+                    print(f'{path.stem}  {at+1:>3}/{len(nb.cells)}  {seconds:6.1f} s  {line}')
+                bar.set_postfix_str(_heading(nb.cells, at), refresh=False)
+                bar.update(at+1-bar.n)
+            peak_mb, failure = _run_cells(client, path.stem, env, tell)
         rows = [json.loads(o) for o in results.read_text('utf-8').splitlines()] if results.exists() else []
     nbformat.write(nb, Path(out)/path.name)
     limit_mb = nb.metadata.get('practicaldl', {}).get('memory_mb', float('inf'))
     return rows, _finish(rows, path.stem, limit_mb, peak_mb, time.monotonic()-began, failure)
+
+# %% ../nbs/lib/cli.ipynb #c11f0021
+def _headline(path, rows):
+    "The row that stands for a chapter: the one that its metadata name, else the first."
+    about = json.loads(path.read_text(encoding='utf-8'))['metadata'].get('practicaldl', {})
+    return next((r for r in rows if r['metric']==about.get('headline')), rows[0])
+
+def _in_a_line(row):
+    bar = f" (the bar is {row['bar']})" if row['bar'] else ''
+    return f"{row['chapter']:<18} {row['seconds']:6.1f} s   {row['metric']}: {row['value']:.4g}{bar}"
 
 # %% ../nbs/lib/cli.ipynb #566957fa
 def run(args) -> list[str]:
     "Run chapters, print what they measured, write results.json."
     chapters, out = find_chapters(chapter_folder(args.folder), args.names), Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
-    rows, failed = [], []
+    rows, firsts, failed = [], [], []
     for path in chapters:
-        found, faults = run_chapter(path, out)
-        rows, failed = rows+found, failed+faults
+        found, faults = run_chapter(path, out, args.verbose)
+        rows, failed, firsts = rows+found, failed+faults, [*firsts, _headline(path, found)]
+        print(f'{path.stem:<18} failed' if faults else _in_a_line(firsts[-1]))
         (out/'results.json').write_text(json.dumps(rows, indent=1, ensure_ascii=False), encoding='utf-8')
-    print(f"\n{table(rows)}\n\nResults: {out/'results.json'}. Executed notebooks: {out}{os.sep}.")
+    print(f"\n{table(rows if args.verbose else firsts)}\n\nResults: {out/'results.json'}. Executed notebooks: {out}{os.sep}.")
     return failed
 
 # %% ../nbs/lib/cli.ipynb #b4d5afc7
@@ -180,6 +206,7 @@ def main(
     p.add_argument('names', nargs='*', help='chapters to run, or data to fetch; all where none is named')
     p.add_argument('--from', dest='folder', metavar='FOLDER', help='run: where the notebooks are')
     p.add_argument('--out', default='results', help='run: folder for what is written (default: results)')
+    p.add_argument('-v', '--verbose', action='store_true', help='run: a line for each cell, and every value')
     p.add_argument('--edition', choices=EDITIONS, help='run, data: overrules PRACTICALDL_EDITION')
     p.add_argument('--model', metavar='FOLDER', help='app: what save_model wrote, not the bird model')
     p.add_argument('--port', type=int, help='app: where it answers (default: a free one from 7860 on)')

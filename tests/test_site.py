@@ -1,5 +1,5 @@
 """The site: built with warnings as errors, then opened in a browser as readers do."""
-import ast, copy, functools, http.server, importlib, re, shutil, subprocess, sys, threading
+import ast, copy, functools, http.server, importlib, json, re, shutil, subprocess, sys, threading
 from urllib.parse import unquote, urljoin, urlsplit
 
 import pytest
@@ -7,21 +7,25 @@ from conftest import ROOT
 
 pytest.importorskip('sphinx', reason='the site is built with Sphinx, which is part of the dev extra')
 bs4 = pytest.importorskip('bs4')
-from docs import build, measured, prepare, site_extension
+from bench import results
+from bench.results import BASE_URL, SETTINGS, chapters, read
+from docs import build, glossary, notebooks
+from sphinx.errors import ExtensionError
 
-CHAPTERS = [p.stem for p in prepare.chapters()]
+CHAPTERS = [p.stem for p in chapters()]
 MODULES = sorted(p.stem for p in (ROOT/'practicaldl').glob('[a-z]*.py'))
 PAGES = ['index', 'glossary', 'run', 'data', 'network', 'results', 'contributing', 'changelog', '404',
          'search', 'genindex', 'api/index', *CHAPTERS, *(f'api/{name}' for name in MODULES)]
-PREFIX = prepare.SETTINGS['doc_baseurl'].strip('/')
+PREFIX = SETTINGS['doc_baseurl'].strip('/')
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]   # some visit every page
 
 @pytest.fixture(scope='session')
 def site(tmp_path_factory):
     "The site as `make docs` builds it, in a folder named as on the web, for absolute addresses."
     out = tmp_path_factory.mktemp('www')/PREFIX
-    done = subprocess.run([sys.executable, str(ROOT/'docs'/'build.py'), '--out', str(out)],
-                          capture_output=True, text=True, encoding='utf-8', errors='replace')
+    code = f'import sys; from docs.build import build; from pathlib import Path; sys.exit(build(Path({str(out)!r})))'
+    done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True,
+                          encoding='utf-8', errors='replace')
     assert done.returncode==0, f'{done.stdout}\n{done.stderr}'
     return out
 
@@ -32,7 +36,7 @@ def pages(site):
     return {p.relative_to(site).as_posix(): bs4.BeautifulSoup(p.read_bytes(), 'html.parser') for p in files}
 
 def faults(pages, look): return {name: found for name, page in pages.items() if (found := look(name, page))}
-def notebook(name): return prepare.read(ROOT/'nbs'/f'{name}.ipynb')
+def code_cells(name): return [c for c in read(ROOT/'nbs'/f'{name}.ipynb')['cells'] if c['cell_type']=='code']
 
 # ------------------------------------------------------------------ the pages as files
 
@@ -43,10 +47,10 @@ def test_every_internal_link_and_anchor_leads_somewhere(site, pages):
     for name, page in pages.items():
         ids[name] = {o['id'] for o in page.select('[id]')} | {o['name'] for o in page.select('a[name]')}
     def leads(name, href):
-        if own := re.match(re.escape(prepare.REPO)+r'/blob/\w+/([^#?]+)', href):
+        if own := re.match(re.escape(SETTINGS['git_url'])+r'/blob/\w+/([^#?]+)', href):
             return (ROOT/unquote(own[1])).is_file()
-        url = urlsplit(urljoin(prepare.BASE_URL+name, href))
-        if url.netloc!=urlsplit(prepare.BASE_URL).netloc:
+        url = urlsplit(urljoin(BASE_URL+name, href))
+        if url.netloc!=urlsplit(BASE_URL).netloc:
             return True
         inside = unquote(url.path).removeprefix(f'/{PREFIX}/')
         if inside=='' or (site/inside).is_dir():
@@ -76,14 +80,16 @@ def test_every_picture_exists_and_is_described(site, pages):
     def wrong(name, page): return [str(img)[:200] for img in page.select('main img') if not good(name, img)]
     assert faults(pages, wrong)=={}
     for name in CHAPTERS:
-        cells = [c for c in notebook(name).cells if c.cell_type=='code' and prepare.has_picture(c)]
+        alts = [c['metadata']['practicaldl']['alt'] for c in code_cells(name) if notebooks.pictures(c)]
         shown = [img['alt'] for img in pages[f'{name}.html'].select('article .cell_output img')]
-        assert shown==[c.metadata.practicaldl.alt for c in cells], name
+        assert shown==alts, name
 
 def test_a_directive_does_what_nbdev_says():
     def tags(source, **metadata):
         cell = dict(cell_type='code', source=source, metadata=metadata, outputs=[], execution_count=None)
-        return prepare.apply_directives(cell), cell['source']
+        return notebooks.tags_of(cell), cell['source']
+    with pytest.raises(ExtensionError, match='does not know the directive export_it'):
+        notebooks.tags_of(dict(source='#| export_it\nx = 1', metadata={}, id='a1'))
     assert tags('#| hide\nimport os')==({'remove-cell'}, 'import os')
     assert tags('#| default_exp x')==({'remove-cell'}, '')
     assert tags('#| export\nx = 1\n#| none down here')==(set(), 'x = 1\n#| none down here')
@@ -94,13 +100,13 @@ def test_a_directive_does_what_nbdev_says():
 def test_plumbing_is_folded(pages):
     "What is marked as hidden source stands in a closed fold with a title; all other code is in sight."
     for name in CHAPTERS:
-        cells = [c for c in notebook(name).cells if c.cell_type=='code']
-        marked = [c for c in cells if c.metadata.get('jupyter', {}).get('source_hidden')]
+        marked = [c for c in code_cells(name) if c['metadata'].get('jupyter', {}).get('source_hidden')]
         folds = pages[f'{name}.html'].select('article details.hide.above-input')
         titles = [f.summary.get_text(' ', strip=True).partition(' Hide the code')[0] for f in folds]
-        assert titles==[prepare.fold_title(c.source) for c in marked] and marked, name
-        for cell, fold in zip(marked, folds):
-            assert cell.source.strip().splitlines()[-1].strip() in fold.select_one('pre').get_text()
+        sources = [re.sub(r'\A(#\|.*\n)+', '', c['source']) for c in marked]
+        assert titles==[notebooks.fold_title(o) for o in sources] and marked, name
+        for source, fold in zip(sources, folds):
+            assert source.strip().splitlines()[-1].strip() in fold.select_one('pre').get_text()
 
 def test_a_chapter_page_is_whole_and_light(site, pages):
     "A card, what was measured, ways to run it, the notebook as it is, folded answers; at most 2 MB."
@@ -108,14 +114,14 @@ def test_a_chapter_page_is_whole_and_light(site, pages):
     assert [c.a['href'] for c in cards]==[f'{name}.html' for name in CHAPTERS]
     for name, card in zip(CHAPTERS, cards):
         page, nb = pages[f'{name}.html'], ROOT/'nbs'/f'{name}.ipynb'
-        box, cost = page.select_one('.at-a-glance'), prepare.cost(prepare.measured().of(name))
+        box, cost = page.select_one('.at-a-glance'), results.cost(results.measured().of(name))
         assert cost in box.get_text() and cost in card.get_text(), name
-        links = {a.get_text(): a['href'] for a in box.select('a[href]')}
-        assert prepare.launch_links(name).items() <= links.items()
-        assert (site/links['Download the notebook']).read_bytes()==nb.read_bytes()
+        places = results.launch_links(name)
+        assert {places['Colab'], places['Kaggle']} <= {a['href'] for a in box.select('a[href]')}
         header = {a['href'] for a in page.select('.article-header-buttons a[href], .header-article a[href]')}
-        assert {*prepare.launch_links(name).values(), f'notebooks/{name}.ipynb'} <= header
-        text = '\n'.join(c.source for c in notebook(name).cells if c.cell_type=='markdown')
+        assert {places['Colab'], places['Binder'], f'_sources/{name}.ipynb'} <= header
+        assert (site/'_sources'/f'{name}.ipynb').read_bytes()==nb.read_bytes()
+        text = '\n'.join(c['source'] for c in read(nb)['cells'] if c['cell_type']=='markdown')
         answers = [d for d in page.select('details') if d.summary.get_text() in ('Answer', 'Solution')]
         assert len(answers)==text.count('<details>') and not page.select('details[open]'), name
         assert page.select_one('a.left-prev') and page.select_one('a.right-next')
@@ -128,26 +134,27 @@ def test_what_others_read(site, pages):
     for name, page in pages.items():
         if name in ('404.html', 'search.html', 'genindex.html', 'py-modindex.html'):
             continue
-        assert page.select_one('link[rel=canonical]')['href']==prepare.BASE_URL+name, name
+        assert page.select_one('link[rel=canonical]')['href']==BASE_URL+name, name
         meta = {o['property']: o['content'] for o in page.select('meta[property]')}
-        assert meta['og:image']==f'{prepare.BASE_URL}_static/social-card.png', name
+        assert meta['og:image']==f'{BASE_URL}_static/social-card.png', name
         assert meta['og:title'] and meta['og:description'], name
         assert (site/page.select_one('link[rel=icon]')['href'].replace('../', '')).is_file()
     assert Image.open(site/'_static'/'social-card.png').size==(1200, 630)
     listed = re.findall('<loc>(.*?)</loc>', (site/'sitemap.xml').read_text(encoding='utf-8'))
-    assert {f'{prepare.BASE_URL}{n}.html' for n in ('index', 'glossary', *CHAPTERS)} <= set(listed)
-    assert all(o.startswith(prepare.BASE_URL) and '404' not in o for o in listed)
+    assert {f'{BASE_URL}{n}.html' for n in ('index', 'glossary', *CHAPTERS)} <= set(listed)
+    assert all(o.startswith(BASE_URL) and '404' not in o for o in listed)
     assert all(o['href'].startswith(f'/{PREFIX}/') for o in pages['404.html'].select('link[rel=stylesheet]'))
 
 # ------------------------------------------------------------------ glossary, reference, measured numbers
 
 def test_the_glossary_is_in_order_and_has_every_term_of_the_chapters():
-    found = prepare.terms()
+    found = glossary.terms()
     names, forms = [t.name.lower() for t in found], [f.lower() for t in found for f in (t.name, *t.forms)]
     assert names==sorted(names) and len(set(forms))==len(forms) and len(found) > 120
     assert [t.name for t in found if not (t.chinese and t.chapters and 25 < len(t.meaning) < 260)]==[]
     for name in CHAPTERS:
-        text = '\n\n'.join(c.source for c in notebook(name).cells if c.cell_type=='markdown')
+        cells = read(ROOT/'nbs'/f'{name}.ipynb')['cells']
+        text = '\n\n'.join(c['source'] for c in cells if c['cell_type']=='markdown')
         table = re.search(r'(?mi)^\| term \| meaning \|\n.*\n((?:\|.*\n?)+)', text)[1]
         first = ','.join(row.strip('|').split('|')[0] for row in table.strip().splitlines())
         told = [o.strip(' `$').lower() for o in first.split(',')]
@@ -158,7 +165,7 @@ def test_terms_are_linked_where_they_are_first_used(pages):
     def plain(text): return text.strip().replace('’', "'")
     terms = pages['glossary.html'].select('dl.glossary dt')
     entry = {dt['id']: plain(dt.find(string=True, recursive=False)) for dt in terms}
-    meaning = {plain(t.name): plain(t.meaning) for t in prepare.terms()}
+    meaning = {plain(t.name): plain(t.meaning) for t in glossary.terms()}
     reached = set()
     for name in CHAPTERS:
         links = [o.parent for o in pages[f'{name}.html'].select('a > .glossary-link')]
@@ -169,7 +176,7 @@ def test_terms_are_linked_where_they_are_first_used(pages):
         reached |= set(targets)
     assert set(entry)-reached==set()
     marked = [o.get_text() for o in pages['glossary.html'].select('dl.glossary [lang=zh]')]
-    assert marked==[t.chinese for t in prepare.terms() if t.chinese!=t.name] and len(marked) > 100
+    assert marked==[t.chinese for t in glossary.terms() if t.chinese!=t.name] and len(marked) > 100
 
 def test_no_term_is_used_before_its_link(pages):
     "Looked at for terms of two words and more, which cannot mean something else."
@@ -194,7 +201,7 @@ def test_no_term_is_used_before_its_link(pages):
 def test_words_in_another_sense_are_still_there(pages):
     "Each exception of the glossary's links stands in its chapter, and holds no link."
     def words(article): return ' '.join(article.get_text().split())
-    for name, phrases in site_extension.OTHER_SENSE.items():
+    for name, phrases in glossary.OTHER_SENSE.items():
         article = pages[f'{name}.html'].select_one('article')
         bare = copy.copy(article)
         for link in bare.select('a:has(> .glossary-link)'):
@@ -214,74 +221,57 @@ def test_the_reference_has_every_public_name_and_its_source(pages):
         for entry in page.select('dl.py.function, dl.py.class, dl.py.exception'):
             thing = nodes[entry.dt['id'].split('.')[-1]]
             first = min([thing.lineno, *(d.lineno for d in thing.decorator_list)])
-            if not entry.select_one(f'dd a[href$="{file}#L{first}-L{thing.end_lineno}"]'):
+            if not entry.select_one(f'dt a[href$="{file}#L{first}-L{thing.end_lineno}"]'):
                 wrong.append((name, thing.name))
     assert wrong==[]
     record = pages['api/course.html'].find(id='practicaldl.course.record').find_parent('dl')
     assert 'at_least' in record.dt.get_text() and 'the bar, where more is better' in record.get_text()
 
-def test_readme_and_boxes_show_what_was_measured():
-    results, readme = prepare.measured(), (ROOT/'README.md').read_text(encoding='utf-8')
-    differs = [] if measured.readme_part(results) in readme else ['README.md']
-    for name in CHAPTERS:
-        row = f'| about {prepare.cost(results.of(name))} on two processor cores (sample edition) |'
-        differs += [] if row in notebook(name).cells[0].source else [name]
-    assert differs==[], 'run: python docs/measured.py'
+def test_readme_index_and_boxes_show_what_was_measured():
+    found, differs = results.measured(), []
+    text = (ROOT/'README.md').read_text(encoding='utf-8')
+    index = read(ROOT/'nbs'/'index.ipynb')['cells'][0]['source']
+    differs += [] if results.readme(text, found)==text else ['README.md']
+    differs += [] if results.chapter_table(found, '') in index else ['nbs/index.ipynb']
+    for path in chapters():
+        nb = json.loads(path.read_text(encoding='utf-8'))
+        differs += [] if results.with_box(copy.deepcopy(nb), found, path.stem)==nb else [path.name]
+    assert differs==[], 'run: python -m bench results'
 
-@pytest.fixture
-def copied(tmp_path, monkeypatch):
-    "A copy of what the site is made from, to be changed; docs/ works there."
-    for name in ('docs', 'nbs'):
-        shutil.copytree(ROOT/name, tmp_path/name)
-    (tmp_path/'practicaldl'/'assets').mkdir(parents=True)
-    for name in ('README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'practicaldl/assets/README.md'):
-        shutil.copyfile(ROOT/name, tmp_path/name)
-    for name, place in (('ROOT', tmp_path), ('NBS', tmp_path/'nbs'), ('PAGES', tmp_path/'docs'/'pages')):
-        monkeypatch.setattr(prepare, name, place)
-    return tmp_path
-
-MISTAKES = [('nbs/04_how_nets_learn.ipynb', '"alt": "', '"old": "', 'no alternative text'),
-            ('nbs/01_bird.ipynb', '| | |\\n', '| |\\n', 'there is no box'),
-            ('nbs/06_transformers.ipynb', '#| export', '#| export_it', 'not know the directive export_it'),
-            ('nbs/glossary.ipynb', '](02_intro.ipynb)', '](99_intro.ipynb)', 'does not exist: 99_intro'),
-            ('docs/pages/results.md', '%MEASURED%', '%MEASURES%', 'nothing is made for %MEASURES%'),
-            ('README.md', '## Licence', '## License', 'no section "Licence"')]
-
-def test_a_mistake_of_an_author_is_told_in_a_line(copied, tmp_path, capsys):
-    "What is wrong and where; and no site that is half of an old one, nor a folder of others that is emptied."
-    for name, old, new, message in MISTAKES:
-        path = copied/name
-        text = path.read_text(encoding='utf-8')
-        assert old in text, old
-        path.write_text(text.replace(old, new, 1), encoding='utf-8')
-        assert build.build(tmp_path/'site')==1
-        said = capsys.readouterr().err
-        assert message in said and len(said.strip().splitlines())==1, said
-        path.write_text(text, encoding='utf-8')
-    assert build.build(copied/'nbs')==1 and 'is not empty' in capsys.readouterr().err
-    assert (copied/'nbs'/'01_bird.ipynb').exists()
+def test_what_has_no_text_or_no_section_is_told(tmp_path, capsys):
+    cell = dict(id='a1', metadata={}, outputs=[dict(data={'image/png': ''})])
+    with pytest.raises(ExtensionError, match='no alternative text'):
+        notebooks.describe(cell, '01_bird')
+    with pytest.raises(ExtensionError, match='no section "License"'):
+        notebooks.section('License')
+    (tmp_path/'mine.txt').write_text('not of the site')
+    assert build.build(tmp_path)==1 and 'is not empty' in capsys.readouterr().err
+    assert (tmp_path/'mine.txt').exists()
 
 def test_runs_that_are_not_whole_are_not_kept(monkeypatch):
     "Those that lack a chapter, missed a bar, or differ. (What is kept is tested in test_bench.)"
-    monkeypatch.setattr(measured, 'keep', lambda content: pytest.fail('something was written'))
-    results = prepare.measured()
-    others, bird = {name: [results.of(name)] for name in CHAPTERS[1:]}, results.of('01_bird')
+    monkeypatch.setattr(results, 'keep', lambda content: pytest.fail('something was written'))
+    found = results.measured()
+    others, bird = {name: [found.of(name)] for name in CHAPTERS[1:]}, found.of('01_bird')
     def with_bird(**new): return {**others, '01_bird': [bird, [{**r, **new} for r in bird]]}
     for words, runs in (('Missing chapters: 01_bird', others), ('in run 2', with_bird(value=0.5)),
                         ('missed bars: 01_bird', with_bird(passed=False))):
         with pytest.raises(SystemExit, match=f'Nothing was written.*{words}'):
-            measured.take(runs, [], 'a laptop', 0.01)
+            results.take(runs, [], 'a laptop', 0.01)
 
 # ------------------------------------------------------------------ in a browser
 
 @pytest.fixture(scope='session')
 def address(site):
     "The site on loopback, under the path that it has on the web."
-    handler = functools.partial(build.Quiet, directory=str(site.parent))
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(site.parent))
+    monkeypatched = http.server.SimpleHTTPRequestHandler.log_message
+    http.server.SimpleHTTPRequestHandler.log_message = lambda *args: None
     server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f'http://127.0.0.1:{server.server_port}/{PREFIX}/'
     server.shutdown()
+    http.server.SimpleHTTPRequestHandler.log_message = monkeypatched
 
 @pytest.fixture
 def reader(browser, address):

@@ -5,7 +5,8 @@ nbdev exports and cleans a copy of the project in a temporary folder, which is c
 import re, shutil, subprocess, sys, tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from bench import ROOT
+
 COPIED = ('settings.ini', 'setup.py', 'pyproject.toml', 'README.md')
 LEFT_OUT = shutil.ignore_patterns('__pycache__', 'assets', 'work', '.*')
 # With -c, nbdev's commands read no command line; their settings come from the folder that they run in.
@@ -43,7 +44,7 @@ def differences() -> list:  # lines, empty where all is well
     said = [difference(name, before.get(name), after[name], before) for name in sorted(after)]
     return [line for line in said if line]
 
-if __name__=='__main__':
+def main(words) -> int:
     found = differences()
     print('\n'.join(found) or 'nbs/ and practicaldl/ agree; notebooks are clean.')
-    sys.exit(bool(found))
+    return int(bool(found))

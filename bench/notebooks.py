@@ -5,8 +5,6 @@ Run by `make test`. The data is fetched before, since that may need a network.
 import os, subprocess, sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 from bench import PRACTICALDL, ROOT
 from bench.offline import attempts_in, watched
 
@@ -26,6 +24,3 @@ def main(arguments) -> int:
     if tried:
         print(tried, file=sys.stderr)
     return done.returncode or bool(tried)
-
-if __name__=='__main__':
-    sys.exit(main(sys.argv[1:]))
