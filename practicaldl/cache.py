@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['cache_dir', 'told_plainly', 'build_whole', 'fetch_members', 'is_complete', 'twin_folder', 'full_folder', 'dataset',
-           'use_twins', 'leave_alone']
+           'leave_alone', 'use_twins']
 
 # %% ../nbs/lib/cache.ipynb #13c80156
 import atexit, csv, errno, json, os, shutil, subprocess, sys, tempfile, uuid
@@ -242,6 +242,15 @@ def _reread():
         hub.HF_HUB_CACHE = os.environ.get('HF_HUB_CACHE') or os.path.join(hub.HF_HOME, 'hub')
         hub.HF_HUB_OFFLINE = os.environ.get('HF_HUB_OFFLINE')=='1'
 
+# %% ../nbs/lib/cache.ipynb #47528fe3
+def leave_alone():
+    "Point fastai and the hub back to their own caches."
+    for name in _before:
+        del os.environ[name]
+    os.environ.update({name: value for name, value in _before.items() if value is not None})
+    _before.clear()
+    _reread()
+
 # %% ../nbs/lib/cache.ipynb #0fd064c4
 def use_twins(
     names=()  # rows of the registry, which are fetched and built where they are missing
@@ -257,13 +266,4 @@ def use_twins(
     (own/'config.ini').write_text(f'[DEFAULT]\n{places}archive = archive\nstorage = tmp\n', encoding='utf-8')
     _before.update({name: os.environ.get(name) for name in _POINTED})
     os.environ.update(FASTAI_HOME=str(own), HF_HUB_CACHE=str(sample/'hub'), HF_HUB_OFFLINE='1')
-    _reread()
-
-# %% ../nbs/lib/cache.ipynb #47528fe3
-def leave_alone():
-    "Point fastai and the hub back to their own caches."
-    for name in _before:
-        del os.environ[name]
-    os.environ.update({name: value for name, value in _before.items() if value is not None})
-    _before.clear()
     _reread()
