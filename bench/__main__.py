@@ -3,8 +3,8 @@ import importlib, sys
 
 from practicaldl.errors import CourseError
 
-COMMANDS = ('measure', 'results', 'clone', 'compare', 'repeat', 'offline', 'versions', 'refresh', 'pretrain', 'scenes',
-            'sync', 'notebooks', 'audit', 'sbom', 'full')
+COMMANDS = ('sync', 'notebooks', 'refresh', 'compare', 'repeat', 'offline', 'measure', 'clone', 'versions',
+            'results', 'full', 'audit', 'sbom', 'pretrain', 'scenes')
 
 def main(words) -> int:
     if not words or words[0] not in COMMANDS:

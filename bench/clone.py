@@ -1,9 +1,9 @@
-"""How long a newcomer waits: `python -m bench clone` clones this checkout into a temporary folder, makes the environment
-there and runs every chapter, with no cache of packages and none of data. The minutes go to docs/results.json,
-where they are of the machine that the other numbers are of.
+"""How long a newcomer waits: `python -m bench clone` clones this checkout into a temporary folder, makes the
+environment there and runs every chapter, with no cache of packages and none of data. The minutes go to
+docs/results.json, where they are of the machine that the other numbers are of.
 
-What is not committed is not in the clone. How fast packages and data come is a matter of the network, and of
-the index that pip is set to.
+What is not committed is not in the clone. How fast packages and data come is a matter of the network, and
+of the index that pip is set to.
 """
 import argparse, os, subprocess, sys, tempfile, time
 from pathlib import Path

@@ -1,4 +1,5 @@
-"""Say where the text outputs of chapters that were run differ from the committed ones: `python -m bench compare`.
+"""Say where the text outputs of chapters that were run differ from the committed ones: `python -m bench
+compare`.
 
 What is compared is what a reader sees as text: printed lines, values, the words of tables in HTML and
 Markdown, and errors. Pictures are not compared. Times, and what depends on the machine or on the day by its

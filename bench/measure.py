@@ -1,10 +1,11 @@
-"""Measure the course: `python -m bench measure`. Every chapter runs three times in fresh processes, in turns, and beside
-it, in the same session, some of its sections in plain fastai or transformers (bench/plain.py). The result
-goes to docs/results.json, from which README, the site and the boxes of the chapters are written, and the
-outputs of the first run go into the notebooks.
+"""Measure the course: `python -m bench measure`. Every chapter runs three times in fresh processes, in turns,
+and beside it, in the same session, some of its sections in plain fastai or transformers (bench/plain.py).
+The result goes to docs/results.json, from which README, the site and the boxes of the chapters are written,
+and the outputs of the first run go into the notebooks.
 
 `python -m bench measure 05_mnist` measures only the named chapters and keeps the rest of docs/results.json.
-That needs the machine and the versions of the file, since one line says for all rows how they were measured.
+That needs the machine and the versions of the file, since one line says for all rows how they were
+measured.
 
 Nothing is written where a chapter fails, misses a bar or does not give the same values each time.
 """
@@ -98,7 +99,8 @@ def main(words) -> int:
         others = measured.kept()
         why = measured.hindrances(others, machine(), args.times)
         if why:
-            sys.exit(f"Nothing was measured: other rows could not be kept. {'; '.join(why)}. Run it without names.")
+            sys.exit(f"Nothing was measured: other rows could not be kept. {'; '.join(why)}. "
+                     'Measure all chapters.')
     theirs = {}
     for section, about in SECTIONS.items():   # first, since a section that fails then costs the least time
         if about[0] in names and not args.keep_plain:

@@ -1,5 +1,5 @@
-"""Look for chance: `python -m bench repeat` runs quick chapters again and again, each time in a fresh process, and
-compares values and text outputs with the first run."""
+"""Look for chance: `python -m bench repeat` runs quick chapters again and again, each time in a fresh
+process, and compares values and text outputs with the first run."""
 import argparse
 
 from bench import ROOT, ran

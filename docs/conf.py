@@ -1,5 +1,5 @@
 """How Sphinx builds the site; `make docs` gathers the sources and calls it."""
-import importlib, inspect
+import importlib, inspect, re
 
 from fastcore.docments import docments
 
@@ -20,7 +20,7 @@ myst_heading_anchors = 4
 README = (ROOT/'README.md').read_text(encoding='utf-8')
 found = results.measured()
 myst_substitutions = {
-    'promise': README.partition('<!-- promise -->')[2].partition('<!-- end')[0].strip(),
+    'promise': README.partition('<!-- promise -->')[2].partition('<!--')[0],
     'start': section('Start'), 'classroom': section('Without a network: a classroom'),
     'help': section('Help'), 'without_make': section('Without make, for example on Windows'),
     'changelog': whole('CHANGELOG.md'), 'contributing': whole('CONTRIBUTING.md'),
@@ -29,11 +29,12 @@ myst_substitutions = {
     'measured': results.in_words(found), 'results_table': results.results_table(found),
     'dates_table': results.dates_table(found), 'versions_table': results.versions_table(found),
     'plain_table': results.plain_table(found.plain), 'plain_in_words': results.plain_in_words(found.plain)}
-suppress_warnings = ['myst.header',          # an answer or an example may begin with a lower heading
+suppress_warnings = ['codeautolink.match_name',   # a name within a text
+                     'myst.header',          # an answer or an example may begin with a lower heading
                      'design.card_legacy']   # the sphinx-design of Python 3.10 knows only the old footers
 
 html_theme, html_title, html_baseurl = 'sphinx_book_theme', SETTINGS['title'], BASE_URL
-html_static_path = ['static']
+html_static_path = ['static', '../images/social-card.png']
 html_css_files, html_js_files = ['course.css'], [('course.js', {'defer': 'defer'})]
 html_favicon = 'static/favicon.svg'
 html_show_sourcelink, html_show_sphinx, html_last_updated_fmt = False, False, None
@@ -66,16 +67,15 @@ linkcheck_ignore = [rf'{SETTINGS["git_url"]}/blob/.*#L\d+', 'http://127.0.0.1'] 
 
 autodoc_member_order, autodoc_typehints = 'bysource', 'description'
 autodoc_typehints_description_target, autodoc_preserve_defaults = 'documented', True
-codeautolink_concat_default = True
 
 def add_docments(app, what, name, thing, options, lines):
-    "The comments beside parameters become their descriptions."
-    if inspect.isclass(thing) and '__init__' not in vars(thing):
-        return
+    "The comments beside parameters become their descriptions; Markdown's marks for code become Sphinx's."
     for parameter, told in (docments(thing, returns=True) if callable(thing) else {}).items():
-        if told and parameter!='self':
+        own = not inspect.isclass(thing) or '__init__' in vars(thing)
+        if told and own and parameter!='self':
             field = 'returns' if parameter=='return' else f'param {parameter}'
             lines += ['', f':{field}: {" ".join(told.split())}']
+    lines[:] = [re.sub(r'`([^`]+)`(\w*)', r'``\1``\\ \2', line) for line in lines]
 
 def linkcode_resolve(domain, info):
     "The lines of the repository where a name is defined."

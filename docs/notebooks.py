@@ -96,7 +96,7 @@ def chapter(cells, docname):
     "A chapter: its number in the title, its box, its links; what a directive hides is left out."
     first = re.sub(r'\A# ', f'# {docname[:2]} ', cells[0]['source'])
     box = r'(?m)^(\| *\| *\|\n(?:\|.*(?:\n|\Z))+)'
-    cells[0]['source'] = re.sub(box, r':::{div} at-a-glance\n\1\n:::\n', first)
+    cells[0]['source'] = re.sub(box, r':::{div} at-a-glance\n\1\n:::\n', first)+'\n\n'+imports(cells, docname)
     for cell in cells:
         if cell['cell_type']=='markdown':
             cell['source'] = local_links(cell['source'], NBS)
@@ -115,14 +115,14 @@ def markdown(*lines) -> dict:
 def entry(module, name) -> str:
     "What Sphinx's autodoc is told about a public name."
     thing = getattr(module, name)
-    kind = 'function' if callable(thing) else 'data'
+    kind = 'autofunction' if callable(thing) else 'py:data'   # autodoc would show the help of dict or int
     if inspect.isclass(thing):
-        kind = 'autoexception' if issubclass(thing, Exception) else 'class'
-    members = '\n   :members:' if kind=='class' else ''
-    return f'.. auto{kind.removeprefix("auto")}:: {module.__name__}.{name}{members}\n'
+        kind = 'autoexception' if issubclass(thing, Exception) else 'autoclass'
+    return f'.. {kind}:: {name}\n' + '   :members:\n'*(kind=='autoclass')
 
 def entries(module, names) -> dict:
-    return markdown('```{eval-rst}', *(entry(module, o) for o in names), '```')
+    listed = [entry(module, o) for o in names]
+    return markdown('```{eval-rst}', f'.. currentmodule:: {module.__name__}\n', *listed, '```')
 
 def reference(cells, docname):
     "A notebook behind a module: its text and examples, with an entry in place of each definition."
@@ -159,7 +159,7 @@ def helper_page(path) -> str:
 
 def on_read(app, docname, source):
     "Sphinx has read a file: what MyST is given in its place."
-    if not app.env.doc2path(docname).endswith('.ipynb'):
+    if Path(app.env.doc2path(docname)).suffix!='.ipynb':
         return
     nb = json.loads(source[0])
     for cell in nb['cells']:
@@ -169,8 +169,20 @@ def on_read(app, docname, source):
     else:
         make = reference if docname.startswith('api/') else chapter
         nb['cells'] = make(nb['cells'], docname)
-    nb['metadata'] = {'kernelspec': {'name': 'python3', 'display_name': 'Python 3', 'language': 'python'}}
+    for i, cell in enumerate(nb['cells']):
+        cell.setdefault('id', f'made-{i}')
+    nb['metadata'] = {'kernelspec': {'name': 'python3', 'display_name': 'Python 3', 'language': 'python'},
+                      'language_info': {'name': 'python', 'pygments_lexer': 'ipython3'}}
     source[0] = json.dumps(nb)
+
+def imports(cells, name) -> str:
+    "For links in code: names of the package that a chapter imports or makes are known in each of its cells."
+    code = '\n'.join(c['source'] for c in cells if c['cell_type']=='code')
+    made = importlib.import_module(f'practicaldl.{module_of(NBS/f"{name}.ipynb")}')
+    lines = [*re.findall(r'(?m)^from practicaldl[.\w]* import .*', code),
+             f'from {made.__name__} import {", ".join(made.__all__)}']
+    indented = '\n'.join(f'   {o}' for o in lines)
+    return f'```{{eval-rst}}\n.. autolink-preface::\n   :level: file\n\n{indented}\n```'
 
 def section(title) -> str:
     "A section of README that the site shows as well, without its title."

@@ -151,7 +151,8 @@ def run(args) -> list[str]:
         rows, failed, firsts = rows+found, failed+faults, [*firsts, _headline(path, found)]
         print(f'{path.stem:<18} failed' if faults else _in_a_line(firsts[-1]))
         (out/'results.json').write_text(json.dumps(rows, indent=1, ensure_ascii=False), encoding='utf-8')
-    print(f"\n{table(rows if args.verbose else firsts)}\n\nResults: {out/'results.json'}. Executed notebooks: {out}{os.sep}.")
+    print(f'\n{table(rows if args.verbose else firsts)}\n')
+    print(f"Every value: {out/'results.json'}. Executed notebooks: {out}{os.sep}.")
     return failed
 
 # %% ../nbs/lib/cli.ipynb #b4d5afc7

@@ -78,7 +78,7 @@ def start(
     seed:int=42      # for Python, NumPy and PyTorch
 ):
     "Settle the edition, fetch what the chapter needs, choose the device, fix the seed. Raises `DataError`."
-    import torch
+    import matplotlib, torch
     from fastai.torch_core import default_device, set_seed
     from fastcore.basics import defaults
     from fastcore.imports import ipython_shell
@@ -93,8 +93,9 @@ def start(
     torch.utils.deterministic.fill_uninitialized_memory = False
     # With pandas 3 fastai makes tensors from read-only columns. PyTorch warns; fastai only reads them.
     warnings.filterwarnings('ignore', message='The given NumPy array is not writable')
-    if hasattr(ipython_shell(), 'kernel'):   # figures with two dots for each pixel of the page
+    if hasattr(ipython_shell(), 'kernel'):   # figures with two dots for each pixel of the page: 160 an inch
         ipython_shell().run_line_magic('config', "InlineBackend.figure_formats = ['retina']")
+        matplotlib.rcParams['figure.dpi'] = 80
     _state['chapter'] = chapter
     threads = torch.get_num_threads()
     place = torch.cuda.get_device_name() if gpu else f"processor, {threads} thread{'s' if threads>1 else ''}"

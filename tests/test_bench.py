@@ -9,7 +9,7 @@ from conftest import ROOT
 from PIL import Image
 
 from bench import __main__ as commands, compare, measure, offline, plain, refresh, repeat
-from docs import measured
+from bench import results as measured
 
 def notebook(path, *outputs, sources=None):
     "A notebook with one code cell for each output (a text is one that was printed), or for each source."

@@ -1,5 +1,5 @@
 """The site: built with warnings as errors, then opened in a browser as readers do."""
-import ast, copy, functools, http.server, importlib, json, re, shutil, subprocess, sys, threading
+import ast, copy, functools, http.server, importlib, json, re, subprocess, sys, threading
 from urllib.parse import unquote, urljoin, urlsplit
 
 import pytest
@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]   # some visit every p
 def site(tmp_path_factory):
     "The site as `make docs` builds it, in a folder named as on the web, for absolute addresses."
     out = tmp_path_factory.mktemp('www')/PREFIX
-    code = f'import sys; from docs.build import build; from pathlib import Path; sys.exit(build(Path({str(out)!r})))'
+    code = f'import pathlib, sys; from docs.build import build; sys.exit(build(pathlib.Path({str(out)!r})))'
     done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True,
                           encoding='utf-8', errors='replace')
     assert done.returncode==0, f'{done.stdout}\n{done.stderr}'
