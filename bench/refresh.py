@@ -17,12 +17,18 @@ def lighter_png(
     picture = Image.open(io.BytesIO(png))
     if picture.mode=='RGBA' and picture.getextrema()[3]==(255, 255):
         picture = picture.convert('RGB')
-    made = io.BytesIO()
-    picture.save(made, 'PNG', optimize=True)
-    if picture.mode=='RGB' and (picture.getcolors(256) or len(made.getvalue()) > enough):
-        made, palette = io.BytesIO(), picture.quantize(256)
-        picture.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG).save(made, 'PNG', optimize=True)
-    return min(png, made.getvalue(), key=len)
+    def saved(one):
+        made = io.BytesIO()
+        one.save(made, 'PNG', optimize=True)
+        return made.getvalue()
+    found = [png, saved(picture)]
+    if picture.mode=='RGB':
+        palette = picture.quantize(256)
+        if palette.convert('RGB').tobytes()==picture.tobytes():
+            found.append(saved(palette))
+        elif len(found[1]) > enough:
+            found.append(saved(picture.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)))
+    return min(found, key=len)
 
 def keep_outputs(
     executed:Path,  # a notebook that was run

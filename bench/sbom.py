@@ -57,7 +57,8 @@ def whole(
 def main(words) -> int:
     python, out = tools(), ROOT/'build'/'sbom.json'
     command = [python, '-m', 'cyclonedx_py', 'environment', '--output-reproducible', '--sv', '1.6']
-    made = subprocess.run([*command, '--no-validate', sys.executable], capture_output=True, text=True, encoding='utf-8')
+    made = subprocess.run([*command, '--no-validate', sys.executable], capture_output=True, text=True,
+                          encoding='utf-8')
     if made.returncode:
         sys.exit(made.stderr)
     text = json.dumps(whole(json.loads(made.stdout)), indent=1, ensure_ascii=False)+'\n'

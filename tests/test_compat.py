@@ -68,6 +68,7 @@ def test_no_torchvision_at_all_is_an_ordinary_import_error():
         sys.path[:] = [p for p in sys.path if 'site-packages' not in p and 'dist-packages' not in p]
         import torchvision.extension''')
 
+@pytest.mark.slow
 def test_the_real_libraries():
     "What a chapter does: import us, then everything."
     assert printed('''
@@ -85,6 +86,7 @@ def test_importing_the_package_is_light():
         import practicaldl.course, practicaldl.images, practicaldl.cli
         print({'torch', 'fastai', 'numpy', 'pandas', 'transformers'} & set(sys.modules))''')=='set()\nset()\n'
 
+@pytest.mark.slow
 def test_what_is_imported_already_is_cured_at_once():
     "And not once more, when the hook is set once more."
     assert printed('''

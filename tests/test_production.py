@@ -50,6 +50,7 @@ def quick(usual_cache, monkeypatch):
     monkeypatch.setenv('PRACTICALDL_EDITION', 'sample')
     return asked
 
+@pytest.mark.slow
 def test_the_bird_model_is_trained_once(quick, tmp_path, capsys):
     "And once more where what was kept is spoilt."
     first, second = bird_model(tmp_path/'kept'), bird_model(tmp_path/'kept')
@@ -59,5 +60,6 @@ def test_the_bird_model_is_trained_once(quick, tmp_path, capsys):
     kept.write_bytes(kept.read_bytes()[:1000])
     assert bird_model(tmp_path/'kept').limit and len(quick)==2 and serving.load_model(tmp_path/'kept').limit
 
+@pytest.mark.slow
 def test_a_bird_model_that_cannot_be_kept(quick, read_only, capsys):
     assert bird_model(read_only/'kept').limit and 'cannot be kept' in capsys.readouterr().out

@@ -47,6 +47,7 @@ def test_parts_are_equal_in_every_process_and_no_batch_is_short(path):
     assert [len(idx) for idx, _, _ in dl]==[80, 80]
     assert make_parts(path, 80, double=True)[0][1].weight.dtype==torch.float64
 
+@pytest.mark.slow
 def test_the_way_without_a_fork_gives_the_same(path, alone, tmp_path, monkeypatch):
     "On Windows, on macOS, on Colab and beside a GPU a script starts the processes, with all arguments."
     monkeypatch.setattr(scaling, 'can_fork', lambda: False)

@@ -220,6 +220,7 @@ def test_it_answers_on_this_machine_only_and_reports_to_nobody(client, page):
     assert listening=={'127.0.0.1'}
     assert not client.analytics_enabled and not gradio.analytics.analytics_enabled()
 
+@pytest.mark.slow
 def test_many_requests_at_a_time(client, page, pictures):
     "Each gets the answer to its own picture."
     expected = {path: ask(client, path) for path in pictures[:10]}
@@ -247,6 +248,7 @@ def test_a_person_uploads_a_picture(browser, page, pictures, wrong_files):
     context.close()
     assert [u for u in asked if not u.startswith((page[0], 'data:', 'blob:'))]==[] and complaints==[]
 
+@pytest.mark.slow
 def test_the_folder_of_a_space_runs(saved, pictures, tmp_path):
     import gradio
     import yaml
