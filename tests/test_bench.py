@@ -1,5 +1,5 @@
 """The authors' tools: what they compare, what they keep, and that they notice a chapter that moved on."""
-import io, json, os, re, shutil, subprocess, sys
+import io, json, re, shutil
 from types import SimpleNamespace
 
 import nbformat
@@ -169,19 +169,6 @@ def test_a_run_that_differs_or_fails_is_told(tmp_path, monkeypatch, capsys):
     assert re.findall(r'(?m)^run .*\b(same|DIFFERS|FAILED)', out)==['same', 'DIFFERS', 'DIFFERS', 'FAILED']
     for told in ('cell 1: +other', '0.97 in run 1, 0.5 in run 2', 'it broke', '4 runs of 05_mnist: 3 failed'):
         assert told in out
-
-has_make = pytest.mark.skipif(os.name=='nt' or not shutil.which('make'), reason='needs make')
-
-@has_make
-def test_an_intel_mac_is_told_before_anything_is_made(tmp_path):
-    for name in ('Makefile', 'constraints.txt', 'settings.ini', 'setup.py', 'pyproject.toml'):
-        shutil.copyfile(ROOT/name, tmp_path/name)
-    mac = "import platform; platform.uname = lambda: platform.uname_result('Darwin', '', '', '', 'x86_64')"
-    python = tmp_path/'python'
-    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" -c "import sys; {mac}; exec(sys.argv[2])" "$@"\n')
-    python.chmod(0o755)
-    done = subprocess.run(['make', 'run', f'PYTHON={python}'], cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode and 'Intel Macs' in done.stderr and not (tmp_path/'.venv').exists()
 
 @pytest.fixture
 def namespace():

@@ -1,12 +1,11 @@
 """The cures of other libraries, each where it is needed and where it is not."""
-import copyreg, os, pickle, platform, subprocess, sys, textwrap, warnings
+import os, pickle, platform, subprocess, sys, textwrap, warnings
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from practicaldl import compat
 from practicaldl.errors import DataError
 
 def printed(code, *folders):
@@ -62,12 +61,6 @@ def test_where_the_compiled_part_loads_nothing_is_done(torchvision):
     code = 'import practicaldl, torchvision; print(torchvision.imported, practicaldl.compat._declared)'
     assert printed(code, torchvision.parent)=='True []\n'
 
-def test_no_torchvision_at_all_is_an_ordinary_import_error():
-    assert "ModuleNotFoundError: No module named 'torchvision'\n" in printed('''
-        import practicaldl
-        sys.path[:] = [p for p in sys.path if 'site-packages' not in p and 'dist-packages' not in p]
-        import torchvision.extension''')
-
 @pytest.mark.slow
 def test_the_real_libraries():
     "What a chapter does: import us, then everything."
@@ -120,13 +113,6 @@ def test_what_fastai_exports_can_be_written_and_read():
     for _ in range(2):
         transform = pickle.loads(pickle.dumps(transform))
         assert transform('reviews/pos/1.txt')=='pos'
-
-def test_export_is_cured_only_where_plum_needs_it(monkeypatch):
-    plum = pytest.importorskip('plum')
-    monkeypatch.delitem(copyreg.dispatch_table, plum.Function, raising=False)
-    holds_a_lock = hasattr(plum.Function(compat.cure_export), '_lock')
-    compat.cure_export()
-    assert (plum.Function in copyreg.dispatch_table) is holds_a_lock
 
 def test_the_order_of_rows_is_sent_without_a_gpu(tmp_path, monkeypatch):
     "Where gloo carries it; where NCCL does, it is put on a GPU."
@@ -219,7 +205,3 @@ def test_memory_is_kept_where_glibc_is():
         for _ in range(50): torch.ones(2**23)
         print(faults()-before)'''))
     assert faults < 50*8192/2   # 32 MB are 8,192 pages
-
-def test_other_systems_are_left_alone(monkeypatch):
-    monkeypatch.setattr(platform, 'libc_ver', lambda: ('', ''))
-    assert compat.keep_memory() is False

@@ -1,5 +1,5 @@
 """The figure with sliders of chapter 04, and the question whether somebody is there to move them."""
-import json, math, re, subprocess, sys
+import json, math, re
 from html import unescape
 from types import SimpleNamespace
 
@@ -16,11 +16,6 @@ def loss(p): return ((POWERS@p-Y)**2).mean()
 def numbers(html): return json.loads(unescape(re.search('data-fit="(.*?)"', html)[1]))
 @pytest.fixture
 def html(): return fit_figure(X, Y, start=START).html
-
-def test_the_module_is_light():
-    code = "import sys, practicaldl.figures; print({'torch', 'matplotlib', 'numpy'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
-    assert done.stdout=='set()\n', done.stderr
 
 def test_the_figure_may_stand_anywhere(html):
     assert re.findall(r'//|@|url\(|\b(?:import|fetch|src|href)\b| id=', html)==[]   # works anywhere

@@ -1,5 +1,5 @@
 """The language model that is shipped: how it is made, step by step, and that its card tells the truth."""
-import bz2, json, shutil
+import json, shutil
 from importlib.resources import files as package_files
 
 import pytest
@@ -11,44 +11,6 @@ TINY = dict(emb_sz=6, n_hid=10, n_layers=2)
 WORDS = 'the moss grows on the stone and the stone lies in the moss'.split()
 ASSETS = package_files('practicaldl')/'assets'
 CARD, VOCAB = (json.loads((ASSETS/f'lm_{o}.json').read_text(encoding='utf-8')) for o in ('card', 'vocab'))
-STONE = 'A stone is a piece of rock that is small enough to be carried, at least by a person who is strong.'
-# One of everything that has to go.
-MOSS = """{{Infobox plant|name=Moss}}[[File:Moss.jpg|thumb|Moss on a stone]]
-'''Mosses''' are small [[plant|plants]] ( ; from Latin) that grow in dense green clumps, often in damp places.
-&lt;ref&gt;A book.&lt;/ref&gt;
-
-== Life ==
-The spores of a moss are carried by the wind, further than anybody has been able to follow.
-* a list
-{| class="wikitable"
-| a table
-|}
-== See also ==
-This section names other articles which the reader may like, and is long enough to be taken for a paragraph.
-[[Category:Plants]]"""
-
-def page(title, text, ns=0, redirect=''):
-    revision = f'<revision><text>{text}</text></revision>'
-    return f'<page><title>{title}</title><ns>{ns}</ns>{redirect}{revision}</page>'
-
-def test_the_prose_of_articles_is_kept_and_nothing_else(tmp_path):
-    pages = (page('Moss', MOSS) + page('Stone', STONE) + page('Talk:Moss', STONE, ns=1)
-             + page('Empty', '{{stub}}') + page('Mosses', '', redirect='<redirect title="Moss"/>'))
-    dump = f'<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.8/">{pages}</mediawiki>'
-    (tmp_path/'small.xml.bz2').write_bytes(bz2.compress(dump.encode()))
-    articles = pretrain.read_articles(tmp_path/'small.xml.bz2')
-    assert list(articles)==['Moss', 'Stone'] and articles['Moss'].split('\n')==[
-        'Mosses are small plants (from Latin) that grow in dense green clumps, often in damp places.',
-        'The spores of a moss are carried by the wind, further than anybody has been able to follow.']
-    for markup in ('', '{{broken', '[[File:a.jpg|thumb', '<ref>never closed', '== Only a title =='):
-        assert pretrain.article_text(markup)==''
-
-def test_the_target_is_one_token_ahead_and_held_out_words_are_unknown():
-    dls = pretrain.language_model_loaders([WORDS*20]*8, [['lichen']*200 + WORDS*20], bs=2)
-    x, y = dls.train.one_batch()
-    assert x.shape==y.shape==(2, 72) and x[:, 1:].tolist()==y[:, :-1].tolist()
-    assert 'moss' in dls.vocab and 'lichen' not in dls.vocab
-    assert dls.vocab.index('xxunk') in dls.valid.one_batch()[0]
 
 def test_a_model_is_trained_measured_and_stored(tmp_path):
     "Half precision, the word table once, a card, and the perplexity of what was stored."

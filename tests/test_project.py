@@ -174,12 +174,16 @@ def test_make_lists_its_commands_and_installs_once(make, tmp_path):
     said = make('-n', 'run', 'CHAPTERS=01_bird 05_mnist').stdout
     assert 'pip install' not in said and 'run 01_bird 05_mnist' in said
 
-def test_a_python_that_is_too_old(make, tmp_path):
+@pytest.mark.parametrize('played, told', [
+    ('import sys; sys.version_info = (3, 9, 1)', 'needs Python 3.10 or newer'),
+    ("import platform; platform.uname = lambda: platform.uname_result('Darwin', '', '', '', 'x86_64')",
+     'Intel Macs')])
+def test_a_python_that_cannot_be_used(make, tmp_path, played, told):
     "One line that says so and what to do; no half-made environment."
-    old = tmp_path/'python3.9'
-    old.write_text(f'#!/bin/sh\nexec "{sys.executable}" -c "import sys; sys.version_info = (3, 9, 1); '
-                   'exec(sys.argv[2])" "$@"\n')
-    old.chmod(0o755)
-    done = make('run', f'PYTHON={old}')
-    assert done.returncode and 'needs Python 3.10 or newer' in done.stderr and 'Traceback' not in done.stderr
+    python = tmp_path/'python3.9'
+    code = f'import sys; {played}; exec(sys.argv[2])'
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" -c "{code}" "$@"\n')
+    python.chmod(0o755)
+    done = make('run', f'PYTHON={python}')
+    assert done.returncode and told in done.stderr and 'Traceback' not in done.stderr
     assert not (tmp_path/'.venv').exists()
