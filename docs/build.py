@@ -29,7 +29,7 @@ def build(
     sources = out.with_name(f'{out.name}-src')
     for folder in (out, sources):
         if folder.exists() and any(folder.iterdir()) and not (folder/'.site').exists():
-            print(f'{folder} is not empty, and was not made by this program. Name another folder: --out',
+            print(f'{folder} is not empty, and was not made by this program. Empty it, or move it away.',
                   file=sys.stderr)
             return 1
         shutil.rmtree(folder, ignore_errors=True)
