@@ -61,7 +61,9 @@ def test_chapters_that_run(tmp_path, capsys, monkeypatch):
     assert outputs(tmp_path/'out'/'01_good.ipynb')[0]=='[]\n' and first.read_bytes()==before
     # A relative cache means the one beside us, not one in the empty folder that the kernel runs in.
     assert outputs(tmp_path/'out'/'02_quiet.ipynb')==[f"{Path('my cache').absolute()}\n"]
-    assert '02_quiet    2/2' in out and out.count('01_good')==4   # three cells and one row of the table
+    assert '0.97 (the bar is >= 0.95)' in out and out.count('01_good')==2   # a line, a row of the table
+    assert cli.main(['run', '02', '-v', '--from', str(nbs), '--out', 'out'])==0
+    assert '02_quiet    2/2' in capsys.readouterr().out   # and a line for each cell
 
 @pytest.mark.slow
 def test_chapters_that_fail(tmp_path, capsys, monkeypatch):
@@ -153,9 +155,10 @@ def test_app_starts_the_page_around_the_bird_model(monkeypatch):
     from practicaldl import production, serving
     serve = Mock()
     monkeypatch.setattr(production, 'bird_model', lambda: 'birds')
-    monkeypatch.setattr(serving, 'make_app', lambda model, title: model)
+    monkeypatch.setattr('practicaldl.course.shipped', lambda term, n: [f'file:///{term}.png'])
+    monkeypatch.setattr(serving, 'make_app', lambda model, title, examples: (model, len(examples)))
     monkeypatch.setattr(serving, 'serve', serve)
-    assert cli.main(['app', '--port', '8000'])==0 and serve.call_args==(('birds',), {'port': 8000})
+    assert cli.main(['app', '--port', '8000'])==0 and serve.call_args==((('birds', 3),), {'port': 8000})
 
 def test_the_command_line_itself(tmp_path, capsys):
     code = 'import sys; from practicaldl.cli import main; sys.exit(main())'

@@ -54,6 +54,13 @@ def test_a_chapter_has_its_shape():
         assert all(c.execution_count is None and 'execution' not in c.metadata for c in cells), name
         assert (ROOT/'nbs'/f'{name}.ipynb').stat().st_size < 2.5e6, name
 
+def test_no_line_of_code_is_cut_on_the_site():
+    "Of chapters that were written anew: a learner's cells have at most 88 columns. The list grows."
+    for name in ('01_bird',):
+        lines = [o for c in code(WRITTEN[name]) for o in c.source.splitlines()
+                 if not c.metadata.get('jupyter', {}).get('source_hidden')]
+        assert [o for o in lines if len(o) > 88]==[], name
+
 def test_pictures_are_described_and_drawn_by_code():
     "Those who cannot see one read its text; a picture file in prose would be missing on Kaggle and Colab."
     file = r'!\[[^\]]*\]\((?!https?://)[^)]*\)|<img[^>]*src="(?!https?://)[^"]*"'
