@@ -27,20 +27,24 @@ def example_zip(
 
 # %% ../nbs/01_bird.ipynb #9253839b
 def train_classifier(
-    folder:Path,      # a subfolder for each class; see `practicaldl.images.image_folder`
+    folder:Path,      # a subfolder for each class, as `image_folder` gives it
     sz:int=96,        # pictures are squished to sz × sz pixels
     epochs:int=4,     # of training the head
     bs:int=32,        # pictures in a mini-batch
     seed:int=42       # of the split
 ):                    # a fastai Learner; the body of its model is frozen
-    "Train a classifier on a folder of pictures by transfer learning, 20 % held back for validation."
+    "Train a classifier by transfer learning; 20 % of the pictures are held back."
     from fastai.callback.channelslast import ChannelsLast
-    from fastai.vision.all import (BnFreeze, CategoryBlock, DataBlock, ImageBlock, RandomSplitter, Resize,
-                                   error_rate, parent_label, vision_learner)
+    from fastai.vision.all import (BnFreeze, CategoryBlock, DataBlock, ImageBlock,
+                                   RandomSplitter, Resize, error_rate, parent_label,
+                                   vision_learner)
     from practicaldl.images import picture_files
-    block = DataBlock(blocks=(ImageBlock, CategoryBlock), get_items=picture_files, get_y=parent_label,
-                      splitter=RandomSplitter(valid_pct=0.2, seed=seed), item_tfms=[Resize(sz, method='squish')])
-    learn = vision_learner(block.dataloaders(folder, bs=bs), 'tf_efficientnet_lite0', metrics=error_rate,
-                           train_bn=False, cbs=[BnFreeze, ChannelsLast])
+    block = DataBlock(blocks=(ImageBlock, CategoryBlock),
+                      get_items=picture_files, get_y=parent_label,
+                      splitter=RandomSplitter(valid_pct=0.2, seed=seed),
+                      item_tfms=Resize(sz, method='squish'))
+    learn = vision_learner(block.dataloaders(folder, bs=bs), 'tf_efficientnet_lite0',
+                           metrics=error_rate, train_bn=False,
+                           cbs=[BnFreeze, ChannelsLast])
     learn.fit_one_cycle(epochs, 2e-3)
     return learn

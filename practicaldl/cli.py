@@ -9,6 +9,8 @@ __all__ = ['chapter_folder', 'find_chapters', 'table', 'run_chapter', 'run', 'da
 import argparse, contextlib, importlib, json, os, platform, re, sys, tempfile, threading, time
 import psutil
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 from . import __version__
 from .cache import cache_dir, full_folder, is_complete, twin_folder
 from .edition import EDITIONS, has_gpu, wanted_edition
@@ -189,10 +191,12 @@ def doctor(args) -> list[str]:
 # %% ../nbs/lib/cli.ipynb #a9d0c1e3
 def app(args) -> list[str]:
     "Start the page around the bird model, or around a model that `save_model` wrote."
+    from practicaldl.course import shipped
     from practicaldl.production import bird_model
     from practicaldl.serving import load_model, make_app, serve
-    model = load_model(args.model) if args.model else bird_model()
-    serve(make_app(model, title='What is in this picture?'), port=args.port)
+    model, examples = (load_model(args.model), []) if args.model else (bird_model(), ['bird', 'plane', 'cat'])
+    pictures = [url2pathname(urlsplit(shipped(o, 8)[-1]).path) for o in examples]
+    serve(make_app(model, 'What is in this picture?', pictures), port=args.port)
     return []
 
 # %% ../nbs/lib/cli.ipynb #407d02d3

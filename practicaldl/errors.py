@@ -40,8 +40,8 @@ def did_you_mean(
 _REASONS = {   # in this order: a certificate may fail within a proxy, and both may end in a time-out
     'certificate|ssl.?error': "the server's certificate was not accepted; set this machine's clock right, "
                               "or open a browser and log in to the network",
-    'proxyerror|tunnel connection|to proxy': 'the proxy did not answer; correct or unset HTTP_PROXY and '
-                                             'HTTPS_PROXY',
+    'proxyerror|tunnel connection|to proxy': 'the proxy did not let it through; correct or unset HTTP_PROXY '
+                                             'and HTTPS_PROXY',
     'timed? ?out': 'nothing came for too long; try again, or on another network',
     'connect|resol|getaddrinfo|unreachable|no route|offline': 'the network cannot be reached; check it'}
 

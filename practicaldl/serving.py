@@ -154,7 +154,8 @@ def open_picture(
 # %% ../nbs/lib/serving.ipynb #dcbca71b
 def make_app(
     model:Classifier,                          # better after `learn_known`: else it warns about no picture
-    title:str='Is it a bird? Is it a plane?'   # of the page
+    title:str='Is it a bird? Is it a plane?',  # of the page
+    examples:tuple=()                          # paths of pictures that can be tried with a click
 ):                                             # a Gradio app; `serve` starts it
     "A page where people upload a picture, or take one with a camera, and read what the model says."
     import gradio as gr
@@ -178,6 +179,8 @@ def make_app(
         with gr.Row():
             picture = gr.Image(label='Picture', sources=['upload', 'webcam', 'clipboard'], height=320)
             label = gr.Label(label='The model says', num_top_classes=5)
+        if examples:
+            gr.Examples([[str(o)] for o in examples], picture, label='Or try one of these')
         note = gr.Markdown()
         # Without Gradio's preprocessing, which would open the file before `open_picture` can refuse it.
         picture.change(classify, picture, [label, note], api_name='classify', preprocess=False)
