@@ -7,6 +7,9 @@ __all__ = ['example_zip', 'train_classifier']
 
 # %% ../nbs/01_bird.ipynb #9e3aa009
 from pathlib import Path
+from fastai.callback.channelslast import ChannelsLast
+from fastai.vision.all import (BnFreeze, CategoryBlock, DataBlock, ImageBlock, RandomSplitter, Resize,
+                               error_rate, parent_label, vision_learner)
 from .images import picture_files
 
 def example_zip(
@@ -35,13 +38,11 @@ def train_classifier(
     seed:int=42       # of the split
 ):                    # a fastai Learner; the body of its model is frozen
     "Train a classifier by transfer learning; 20 % of the pictures are held back."
-    from fastai.callback.channelslast import ChannelsLast
-    from fastai.vision import all as fv
-    block = fv.DataBlock(blocks=(fv.ImageBlock, fv.CategoryBlock), get_items=picture_files,
-                         get_y=fv.parent_label, item_tfms=fv.Resize(sz, method='squish'),
-                         splitter=fv.RandomSplitter(valid_pct=0.2, seed=seed))
-    learn = fv.vision_learner(block.dataloaders(folder, bs=bs), 'tf_efficientnet_lite0',
-                              metrics=fv.error_rate, train_bn=False,
-                              cbs=[fv.BnFreeze, ChannelsLast])
+    block = DataBlock(blocks=(ImageBlock, CategoryBlock), get_items=picture_files,
+                      get_y=parent_label, item_tfms=Resize(sz, method='squish'),
+                      splitter=RandomSplitter(valid_pct=0.2, seed=seed))
+    learn = vision_learner(block.dataloaders(folder, bs=bs), 'tf_efficientnet_lite0',
+                           metrics=error_rate, train_bn=False,
+                           cbs=[BnFreeze, ChannelsLast])
     learn.fit_one_cycle(epochs, 2e-3)
     return learn
