@@ -57,7 +57,7 @@ sitemap_url_scheme, sitemap_show_lastmod = '{link}', False
 sitemap_excludes = ['search.html', 'genindex.html', 'py-modindex.html', '404.html']
 ogp_site_url, ogp_site_name, ogp_description_length = BASE_URL, SETTINGS['title'], 180
 ogp_social_cards, ogp_image, ogp_use_first_image = {'enable': False}, '_static/social-card.png', False
-ogp_image_alt = 'practicaldl: a deep-learning course whose chapters run'
+ogp_image_alt = 'practicaldl: a deep-learning course that runs'
 ogp_custom_meta_tags = ['<meta name="twitter:card" content="summary_large_image">',
                         '<meta property="og:image:width" content="1200">',
                         '<meta property="og:image:height" content="630">']
