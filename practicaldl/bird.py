@@ -8,41 +8,49 @@ __all__ = ['example_zip', 'train_classifier']
 # %% ../nbs/01_bird.ipynb #9e3aa009
 from pathlib import Path
 from fastai.callback.channelslast import ChannelsLast
-from fastai.vision.all import (BnFreeze, CategoryBlock, DataBlock, ImageBlock, RandomSplitter, Resize,
+from fastai.vision.all import (BnFreeze, CategoryBlock, DataBlock, ImageBlock, Resize,
                                error_rate, parent_label, vision_learner)
-from .images import picture_files
+from .images import PictureSplitter
+from .own import usable_pictures
 
 def example_zip(
-    dest:Path,       # an existing folder for the zip
+    dest:Path,         # an existing folder for the zip
     per_class:int=120  # pictures of each class
-) -> Path:           # the zip: `bird` and `cat` with pictures, some of them broken or there twice
-    "A zip of pictures as somebody might send it: a broken file, an empty one, and some pictures twice."
-    import shutil, tempfile
+) -> Path:             # the zip: `bird` and `cat`, some of them broken or there twice
+    "A zip of pictures as somebody might send it: a broken file, an empty one, copies."
+    import io, zipfile
     from practicaldl.samples import cut_sheet
-    with tempfile.TemporaryDirectory() as d:
-        for label in ('bird', 'cat'):
-            folder = Path(d)/'garden'/label
-            folder.mkdir(parents=True)
-            for i, picture in enumerate(cut_sheet(f'{label}.webp')[:per_class]): picture.save(folder/f'{label}_{i:03d}.png')
-            for i in range(0, 15, 5): shutil.copyfile(folder/f'{label}_{i:03d}.png', folder/f'copy_of_{label}_{i:03d}.png')
-        (Path(d)/'garden'/'cat'/'cat_900.png').write_bytes(b'')
-        (Path(d)/'garden'/'bird'/'bird_900.jpg').write_bytes(b'<!doctype html><title>403 Forbidden</title>')
-        return Path(shutil.make_archive(str(Path(dest)/'garden'), 'zip', d, 'garden'))
+    def content(picture):
+        file = io.BytesIO()
+        picture.save(file, 'PNG')
+        return file.getvalue()
+    files = {'cat/cat_900.png': b'', 'bird/bird_900.jpg': b'<!doctype html>403 Forbidden',
+             'cat/notes.txt': b'taken in May'}
+    for label in ('bird', 'cat'):
+        for i, picture in enumerate(cut_sheet(f'{label}.webp')[:per_class]):
+            files[f'{label}/{label}_{i:03d}.png'] = content(picture)
+        for i in range(0, 15, 5):
+            files[f'{label}/{label}_{i:03d} (1).png'] = files[f'{label}/{label}_{i:03d}.png']
+    path = Path(dest)/'garden.zip'
+    with zipfile.ZipFile(path, 'w') as packed:
+        for name in sorted(files):   # all of one date: the same zip each time
+            packed.writestr(zipfile.ZipInfo(f'garden/{name}'), files[name])
+    return path
 
 # %% ../nbs/01_bird.ipynb #9253839b
 def train_classifier(
     folder:Path,      # a subfolder for each class, as `image_folder` gives it
     sz:int=96,        # pictures are squished to sz × sz pixels
     epochs:int=4,     # of training the head
-    bs:int=32,        # pictures in a mini-batch
-    seed:int=42       # of the split
+    bs:int=32,        # pictures in a mini-batch; fewer where there are not so many
+    splitter=None     # of fastai; None: `PictureSplitter`, 20 % of each class
 ):                    # a fastai Learner; the body of its model is frozen
-    "Train a classifier by transfer learning; 20 % of the pictures are held back."
-    block = DataBlock(blocks=(ImageBlock, CategoryBlock), get_items=picture_files,
-                      get_y=parent_label, item_tfms=Resize(sz, method='squish'),
-                      splitter=RandomSplitter(valid_pct=0.2, seed=seed))
-    learn = vision_learner(block.dataloaders(folder, bs=bs), 'tf_efficientnet_lite0',
-                           metrics=error_rate, train_bn=False,
-                           cbs=[BnFreeze, ChannelsLast])
+    "Train a classifier by transfer learning, on the pictures that open."
+    files, splitter = usable_pictures(folder), splitter or PictureSplitter()
+    block = DataBlock(blocks=(ImageBlock, CategoryBlock), get_y=parent_label,
+                      item_tfms=Resize(sz, method='squish'), splitter=splitter)
+    dls = block.dataloaders(files, bs=min(bs, len(splitter(files)[0])))
+    learn = vision_learner(dls, 'tf_efficientnet_lite0', metrics=error_rate,
+                           train_bn=False, cbs=[BnFreeze, ChannelsLast])
     learn.fit_one_cycle(epochs, 2e-3)
     return learn

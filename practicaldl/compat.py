@@ -4,12 +4,14 @@
 
 # %% auto #0
 __all__ = ['cure_torchvision', 'cure_fill_missing', 'cure_export', 'cure_distributed', 'cure_load_pretrained', 'cure_tokenizer',
-           'keep_memory', 'stop_counting', 'install_hook']
+           'keep_memory', 'cure_endings', 'cure_opening', 'cure_picture_tools', 'cure_no_batches', 'stop_counting',
+           'install_hook']
 
 # %% ../nbs/lib/compat.ipynb #45d9cea9
-import collections, copyreg, ctypes, importlib.machinery, io, os, pickle, platform, sys, warnings
+import collections, copyreg, ctypes, functools, importlib.machinery, io, os, pickle, platform, sys, warnings
+from contextlib import suppress
 from pathlib import Path
-from .errors import DataError
+from .errors import CourseError, DataError
 
 # %% ../nbs/lib/compat.ipynb #c64495c6
 _declared = []   # torch forgets a declaration when its Library object is collected
@@ -105,6 +107,45 @@ def keep_memory() -> bool:  # False where the C library is not glibc
     kept = libc.mallopt(mmap_threshold, 2**30) or libc.mallopt(mmap_threshold, 2**25)   # for old versions
     return bool(kept and libc.mallopt(trim_threshold, 2**30))
 
+# %% ../nbs/lib/compat.ipynb #daa5a9e1
+def cure_endings():
+    "Let `get_image_files` take the same files on every machine; fastai 2.8.12 needs it."
+    from fastai.data.transforms import image_extensions   # one set, which fastai hands out everywhere
+    from practicaldl.images import picture_types
+    image_extensions.clear()
+    image_extensions.update(ending for o in picture_types().values() for ending in o)
+
+def cure_opening():
+    "Let `PILImage` open a file as `open_picture` does; fastai 2.8.12 needs it."
+    from fastai.vision import core
+    from practicaldl.images import open_picture
+    original = core.load_image
+    # Masks and `PILImageBW` are opened in mode L. Numbers of classes must not be scaled, so these stay.
+    core.load_image = lambda fn, mode=None: open_picture(fn) if mode=='RGB' else original(fn, mode)
+
+def cure_picture_tools():
+    "Let `verify_images` and `resize_images` open files as loaders do; fastai 2.8.12 needs it."
+    from fastai.vision import utils
+    from practicaldl.images import resize_image, verify_image
+    utils.verify_image, utils.resize_image = verify_image, resize_image
+
+# %% ../nbs/lib/compat.ipynb #19c32e74
+def cure_no_batches():
+    "Let `fit` say so where there is not one batch to train on; fastai 2.8.12 needs it."
+    from fastai.learner import Learner
+    original = Learner.fit
+    @functools.wraps(original)
+    def fit(self, *args, **kwargs):
+        train = self.dls.train
+        with suppress(TypeError):   # loaders that do not know their length
+            if len(train)==0:
+                n = len(train.dataset)
+                raise CourseError(f"There is nothing to train on: {n} training items do not fill a batch of "
+                                  f"{train.bs}, and a batch that is not full is left out. "
+                                  f"Take more items, or smaller batches: bs={max(2, n//4)}.")
+        return original(self, *args, **kwargs)
+    Learner.fit = fit
+
 # %% ../nbs/lib/compat.ipynb #c0a4d032
 def stop_counting():
     "Turn off what Hugging Face's libraries send to be counted, in this process and those that it starts."
@@ -117,7 +158,9 @@ def stop_counting():
 # %% ../nbs/lib/compat.ipynb #bfed64e9
 _CURES = {'torchvision.extension': cure_torchvision, 'fastai.tabular.core': cure_fill_missing,
           'fasttransform.transform': cure_export, 'fastai.distributed': cure_distributed,
-          'fastai.text.learner': cure_load_pretrained, 'fastai.text.core': cure_tokenizer}
+          'fastai.text.learner': cure_load_pretrained, 'fastai.text.core': cure_tokenizer,
+          'fastai.data.transforms': cure_endings, 'fastai.vision.core': cure_opening,
+          'fastai.vision.utils': cure_picture_tools, 'fastai.learner': cure_no_batches}
 
 class _CureFinder:
     "Finds the modules of `_CURES` as Python does, and cures each right after it was executed."

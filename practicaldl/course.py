@@ -6,7 +6,7 @@
 __all__ = ['shipped', 'start', 'work_folder', 'bar_text', 'record', 'dataset', 'pick']
 
 # %% ../nbs/lib/course.ipynb #662ef9bc
-import json, math, os, re, shutil, warnings
+import itertools, json, math, os, re, warnings
 from pathlib import Path
 from . import __version__, compat, search
 from .cache import dataset, full_folder, leave_alone, twin_folder, use_twins   # noqa: F401
@@ -108,12 +108,15 @@ def start(
 def work_folder(
     name:str  # of the folder
 ) -> Path:    # `work/name`, empty
-    "A fresh folder below `work`; what an earlier run left in it is removed."
+    "A fresh folder below `work`. What an earlier run, or you, left in it moves aside; nothing is deleted."
     folder = Path('work')/name
     try:
-        if folder.exists():
-            shutil.rmtree(folder)
-        folder.mkdir(parents=True)
+        if folder.is_dir() and any(folder.iterdir()):
+            numbered = (folder.with_name(f'{folder.name}-earlier-{n}') for n in itertools.count(1))
+            aside = next(o for o in numbered if not o.exists())
+            folder.rename(aside)
+            print(f'{folder} of an earlier run is now {aside.name}; delete it when you need nothing of it.')
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as e:
         raise CourseError(f"{folder.absolute()} cannot be made ({e.strerror}). "
                           "Start Jupyter in a folder that you may write to.") from None

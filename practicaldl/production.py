@@ -11,15 +11,14 @@ from pathlib import Path
 def bird_model(
     folder:Path=None  # where it is kept; None: in the cache, one for each edition
 ):                    # a `practicaldl.serving.Classifier` that knows what it has learnt from
-    "The bird model of chapter 01. It is trained when it is first asked for, and then kept where that is possible."
-    import shutil, tempfile
-    from fastai.vision.utils import verify_images
+    "The bird model of chapter 01, trained when it is first asked for, and then kept."
+    import tempfile
+    from fastai.data.transforms import RandomSplitter
     from practicaldl.bird import train_classifier
     from practicaldl.cache import cache_dir
     from practicaldl.course import dataset, start
     from practicaldl.edition import edition
     from practicaldl.errors import CourseError
-    from practicaldl.images import picture_files
     from practicaldl.serving import learn_known, load_model, save_model
     kept = Path(folder or cache_dir()/edition()/'bird_model-2')
     try:
@@ -27,16 +26,11 @@ def bird_model(
     except CourseError:
         print('Training the bird model. This happens once.')
     start('03_production', needs=['BIRDS', 'timm/tf_efficientnet_lite0.in1k'])
+    learn = train_classifier(dataset('BIRDS'),
+                             splitter=RandomSplitter(valid_pct=0.2, seed=42))
     with tempfile.TemporaryDirectory() as place:
-        birds = Path(place)/'birds'
-        for file in picture_files(dataset('BIRDS')):
-            (birds/file.parent.name).mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, birds/file.parent.name/file.name)
-        for broken in verify_images(picture_files(birds)):
-            broken.unlink()
-        learn = train_classifier(birds)
-        model = load_model(save_model(learn, Path(place)/'model'))
-        learn_known(model, learn.dls.train_ds.items, learn.dls.valid_ds.items)
+        model = load_model(save_model(learn, place))
+    learn_known(model, learn.dls.train_ds.items, learn.dls.valid_ds.items)
     try:
         save_model(model, kept)
     except OSError as e:

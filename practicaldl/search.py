@@ -77,10 +77,10 @@ def commons(
     max_images:int, # at most so many
     address:str='https://commons.wikimedia.org/w/api.php'
 ) -> list[PictureUrl]:
-    "Pictures from Wikimedia Commons, 640 pixels wide; raises `PictureError` when it gives none."
+    "Pictures from Wikimedia Commons, 500 pixels wide; raises `PictureError` when it gives none."
     query = dict(action='query', format='json', generator='search', gsrsearch=f'{term} filetype:bitmap',
                  gsrnamespace=6, gsrlimit=min(max_images, 50),
-                 prop='imageinfo', iiprop='url|extmetadata', iiurlwidth=640)
+                 prop='imageinfo', iiprop='url|extmetadata', iiurlwidth=500)
     return _ask(address, query, max_images, _commons_page)
 
 # %% ../nbs/lib/search.ipynb #e2153c2b

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import torch
 
-from practicaldl.errors import DataError
+from practicaldl.errors import CourseError, DataError
 
 def printed(code, *folders):
     "What code prints in a fresh Python that finds the folders first; if it prints nothing, its errors."
@@ -91,6 +91,30 @@ def test_what_is_imported_already_is_cured_at_once():
         assert cured==(fastai.tabular.core.FillMissing.__call__, fastai.text.core.SpacyTokenizer.__call__)
         hub = huggingface_hub.constants
         print(datasets.config.HF_UPDATE_DOWNLOAD_COUNTS, hub.HF_HUB_DISABLE_TELEMETRY)''')=='False True\n'
+
+# ------------------------------------------------------------------ pictures
+
+def test_fastai_opens_pictures_as_we_do():
+    "How each kind of picture is opened is in tests/test_images.py."
+    assert printed('''
+        import practicaldl
+        from fastai.vision import utils
+        from fastai.vision.all import image_extensions
+        from practicaldl import images
+        assert image_extensions=={o for group in images.picture_types().values() for o in group}
+        print(utils.verify_image is images.verify_image, utils.resize_image is images.resize_image)''')==(
+        'True True\n')
+
+def test_training_on_nothing_is_an_error():
+    import torch
+    from fastai.basics import DataLoaders, Learner
+    items = [(torch.zeros(2), torch.zeros(1))]*19
+    for n, told in ((19, 'smaller batches: bs=4'), (0, 'smaller batches: bs=2')):
+        dls = DataLoaders.from_dsets(items[:n], items, bs=32)
+        learn = Learner(dls, torch.nn.Linear(2, 1), loss_func=torch.nn.MSELoss())
+        for fit in (learn.fit, learn.fit_one_cycle):
+            with pytest.raises(CourseError, match=f'{n} training items do not fill a batch of 32.*{told}'):
+                fit(1)
 
 # ------------------------------------------------------------------ fastai: tables, export, processes
 

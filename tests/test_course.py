@@ -78,10 +78,13 @@ def test_the_shipped_pictures_answer_a_search(usual_cache, capsys):
     assert [o.title for o in found]==['Cat_1', 'Cat_2', 'Cat_3'] and 'CIFAR-10' in found[0].credit()
     assert '3 pictures from shipped' in capsys.readouterr().out
 
-def test_the_work_folder_is_emptied_and_a_bad_place_is_told(monkeypatch, tmp_path):
+def test_the_work_folder_is_empty_and_nothing_is_deleted(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
-    (work_folder('a')/'old').write_text('x')
-    assert list(work_folder('a').iterdir())==[]
+    for content in 'xyz':
+        (work_folder('a')/'mine').write_text(content)
+    assert list(work_folder('a').iterdir())==[]==list(work_folder('a').iterdir())
+    kept = [(tmp_path/'work'/f'a-earlier-{n}'/'mine').read_text() for n in (1, 2, 3)]
+    assert kept==['x', 'y', 'z'] and capsys.readouterr().out.count('is now a-earlier-')==3
     (tmp_path/'work'/'b').write_text('a file')
     with pytest.raises(CourseError, match='cannot be made'):
         work_folder('b')

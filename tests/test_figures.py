@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from practicaldl.errors import CourseError
-from practicaldl.figures import fit_figure, is_live
+from practicaldl.figures import fit_figure, is_live, use_font_for
 
 X, Y, START = np.linspace(-2, 2, 9), np.array([0., 2, 3, 4, 4.5, 4, 3.5, 2, 1]), (0.5, -0.5, 2)
 POWERS = np.stack([X**2, X, X**0], 1)
@@ -73,3 +73,21 @@ def test_somebody_is_there_where_the_kernel_may_ask(monkeypatch):
         shell = SimpleNamespace(kernel=SimpleNamespace(_allow_stdin=asks))
         monkeypatch.setattr('fastcore.imports.ipython_shell', lambda: shell)
         assert is_live() is asks
+
+def test_letters_get_a_font_or_a_word(monkeypatch):
+    "The fonts of this machine, and a machine that has but one."
+    import matplotlib
+    from matplotlib import font_manager
+    before = list(matplotlib.rcParams['font.family'])
+    own = font_manager.findfont('DejaVu Sans')
+    usual = [o for o in font_manager.fontManager.ttflist if o.fname==own]
+    plain = font_manager.findfont('STIXGeneral')
+    assert use_font_for('Zoë, Ελλάδα, птица')==[] and matplotlib.rcParams['font.family']==before
+    monkeypatch.setattr(font_manager.fontManager, 'ttflist', usual)
+    said = use_font_for('鸟 and 犬')
+    assert len(said)==1 and 'in place of 犬鸟: no font here has them. Install' in said[0]
+    missing = {chr(o) for o in font_manager.get_font(own).get_charmap()}
+    letter = chr(min(o for o in font_manager.get_font(plain).get_charmap() if chr(o) not in missing))
+    font_manager.fontManager.ttflist.append(font_manager.FontEntry(fname=plain, name='STIXGeneral'))
+    with matplotlib.rc_context():
+        assert use_font_for(letter)==[] and matplotlib.rcParams['font.family'][-1]=='STIXGeneral'

@@ -1,223 +1,157 @@
-"Looking a folder of pictures over, and taking in a learner's own."
-import io, os, warnings, zipfile
+"What a picture is: the same file gives the same tensor on every way."
+import io, os, warnings
 
+import numpy as np
 import pytest
-from conftest import fill, picture, zip_of
-from PIL import Image, ImageEnhance, ImageOps
+import torch
+from conftest import picture
+from PIL import Image, ImageCms
 
-from practicaldl import images
-from practicaldl.errors import CourseError, DataError, PictureError
+from practicaldl import doctor, images, serving
+from practicaldl.images import open_picture, picture_files, to_rgb, why_not
 
-def problems(table):
-    return sorted(zip(table.problem, table.file))
+SQUARE = dict(format=2, vocab=['a', 'b'], size=[16, 16], method='squish', mean=[0.5]*3, std=[0.25]*3)
+MODES = ['1', 'L', 'LA', 'P', 'PA', 'RGB', 'RGBA', 'CMYK', 'LAB', 'I', 'I;16', 'I;16B', 'F']
 
-def snapshot(folder):
-    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob('*.*')}
+def in_mode(mode, size):
+    "A picture with something in it, in one of Pillow's modes."
+    base = picture(1, size)
+    if mode.startswith('I;16'):
+        values = np.asarray(base.convert('L')).astype('>u2' if mode=='I;16B' else '<u2')
+        return Image.fromarray(values*257)
+    if mode=='LAB':
+        profiles = [ImageCms.createProfile(o) for o in ('sRGB', 'LAB')]
+        return ImageCms.profileToProfile(base, *profiles, outputMode='LAB')
+    if mode in ('RGBA', 'LA', 'PA'):
+        base.putalpha(Image.linear_gradient('L').resize(size))
+    return base.convert(mode)
 
-def spoiled(folder):
-    "One of each problem in a folder."
-    fill(folder, n=4)
-    (folder/'cat'/'empty.png').write_bytes(b'')
-    picture(0).save(folder/'dog'/'zcopy.png')
-    picture(1).save(folder/'dog'/'znear.jpg', quality=60)
-    picture(60, (8, 6)).save(folder/'dog'/'icon.png')
-    return folder
+def files_in(mode, folder):
+    "Each format that can hold the mode, upright and turned, small and larger than `MAX_PIXELS`."
+    for format, endings in images.picture_types().items():
+        if mode[0] in 'IF' and format not in ('PNG', 'TIFF', 'PPM'):   # Pillow would cut at 255 as it writes
+            continue
+        for orientation, size in ((1, (30, 20)), (6, (30, 20)), (3, (40, 41))):
+            file = folder/f'{orientation}{endings[-1]}'
+            notes = Image.Exif()
+            notes[images.ORIENTATION] = orientation
+            try:
+                in_mode(mode, size).save(file, format, exif=notes)
+            except (OSError, ValueError, KeyError, TypeError):   # a format does not know every mode
+                file.unlink(missing_ok=True)
+    return picture_files(folder)
 
-def test_a_sound_folder(tmp_path, capsys):
-    table = images.check_images(fill(tmp_path/'pets', n=5))
-    assert len(table)==0
-    assert list(table.columns)==['file', 'label', 'split', 'problem', 'detail', 'other', 'across_split']
-    assert len(table[table.across_split])==0   # as chapter 01 asks
-    assert capsys.readouterr().out==('pets: 10 files, 0 broken, 0 of odd size.\n'
-                                     'Duplicates: 0 exact, 0 near; 0 stand across the split.\n'
-                                     'Classes: cat 5, dog 5, in balance.\n')
-
-def test_the_line_about_classes(tmp_path, capsys):
-    def told():
-        images.check_images(folder)
-        return capsys.readouterr().out.splitlines()[2]
-    folder = fill(tmp_path/'pets', ('cat',), n=2)
-    assert told()=="Classes: only 'cat'. A classifier needs two or more, each in a subfolder of its own."
-    fill(folder, ('dog',), n=7, first=500)
-    assert told()=='Classes: cat 2, dog 7; the largest has 3.5 times the pictures of the smallest.'
-    for file in images.picture_files(folder):
-        file.write_bytes(b'\xff\xd8\xff')
-    assert told()=='Classes: none, because no picture opens.'
-
-def test_odd_sizes(tmp_path, capsys):
-    folder = fill(tmp_path/'pets')
-    picture(50, (8, 6)).save(folder/'cat'/'icon.png')
-    picture(51, (300, 20)).save(folder/'dog'/'banner.png')
-    table = images.check_images(folder)
-    assert problems(table)==[('odd size', 'cat/icon.png'), ('odd size', 'dog/banner.png')]
-    assert '300 × 20 pixels' in set(table.detail) and '2 of odd size' in capsys.readouterr().out
-
-def test_each_kind_of_broken_file_has_its_reason(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(images, 'MAX_PIXELS', 900_000)
-    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 600_000)   # Pillow warns of more, and refuses the double
-    made = {size: io.BytesIO() for size in (50, 1000, 1200)}
-    for size, file in made.items():
-        picture(7, (size, size)).save(file, 'JPEG')
-    kinds = {'a_empty.png': (b'', 'the file is empty'),
-             'b_page.jpg': (b'\n<!DOCTYPE html><h1>403</h1>', 'a web page, not a picture'),
-             'c_cut.jpg': (made[50].getvalue()[:700], 'does not open'),
-             'd_noise.gif': (os.urandom(2000), 'does not open'),
-             'e_large.jpg': (made[1000].getvalue(), '1 million pixels'),
-             'f_bomb.jpg': (made[1200].getvalue(), 'does not open (DecompressionBomb')}
-    folder = fill(tmp_path/'pets')
-    for name, (content, _) in kinds.items():
-        (folder/'cat'/name).write_bytes(content)
+@pytest.mark.parametrize('mode', MODES)
+def test_the_same_file_gives_the_same_tensor_on_every_way(mode, tmp_path, monkeypatch):
+    "The doctor, fastai's loaders, a saved model, the page."
+    from fastai.vision.all import DataBlock, ImageBlock, Normalize, Resize
+    monkeypatch.setattr(images, 'MAX_PIXELS', 1500)
     with warnings.catch_warnings():
-        warnings.simplefilter('error')   # Pillow's own is not for the learner
-        table = images.check_images(folder)
-    assert list(table.problem)==['broken']*6 and set(table.split)=={''}
-    for detail, (_, why) in zip(table.detail, kinds.values()):
-        assert detail.startswith(why)
-    assert capsys.readouterr().out.startswith('pets: 12 files, 6 broken, 0 of odd size.\n')
+        warnings.simplefilter('ignore')   # Pillow 13 will not write mode I as PNG
+        files = files_in(mode, tmp_path)
+    assert len(files) >= 3
+    block = DataBlock(ImageBlock, get_items=lambda _: files*2, item_tfms=Resize(16, method='squish'),
+                      batch_tfms=Normalize.from_stats([0.5]*3, [0.25]*3, cuda=False))
+    loaded = block.dataloaders('.', bs=1, device='cpu').test_dl(files, bs=len(files)).one_batch()[0]
+    model = serving.Classifier(torch.nn.Identity(), SQUARE)
+    opened = [open_picture(f) for f in files]
+    for batch in (model.batch(files), model.batch(opened), model.batch(map(serving.open_upload, files))):
+        assert torch.equal(batch, loaded.as_subclass(torch.Tensor))
+    for file, im in zip(files, opened):
+        with Image.open(file) as raw:
+            turned = raw.getexif().get(images.ORIENTATION)==6
+        assert im.mode=='RGB' and why_not(file) is None and images.verify_image(file)
+        assert im.size in ((20, 30) if turned else (30, 20), (20, 21)), file   # the large one at a half
+        assert doctor._look(file)['width']==im.width
+        assert 5 < np.asarray(im).std() and np.asarray(im).mean() < 250
 
-def test_the_same_picture_on_both_sides_of_the_split(tmp_path, capsys):
-    "A copy in the validation set flatters the score. In another format it is still the same picture."
-    folder = tmp_path/'pets'
-    fill(folder/'train', first=0)
-    fill(folder/'valid', n=2, first=1000)
-    picture(0).save(folder/'valid'/'cat'/'copy.bmp')
-    picture(1).save(folder/'train'/'cat'/'twice.png')
-    table = images.check_images(folder).set_index('file')
-    assert list(table.problem)==['duplicate']*2
-    copy, twice = table.loc['valid/cat/copy.bmp'], table.loc['train/cat/twice.png']
-    assert (copy.other, copy.split, copy.across_split)==('train/cat/cat_0.png', 'valid', True)
-    assert (twice.other, twice.split, twice.across_split)==('train/cat/cat_1.png', 'train', False)
-    said = capsys.readouterr().out
-    assert '2 exact, 0 near; 1 stand across the split, so the validation score would flatter.' in said
+@pytest.mark.parametrize('mode', ['RGB', 'L', 'I;16', 'I;16B', 'RGBA'])
+def test_what_is_seen_is_what_was_drawn(mode, tmp_path):
+    "Upright, with the brightness that it had, on white."
+    drawn = in_mode(mode, (30, 20))
+    turned = Image.Exif()
+    turned[images.ORIENTATION] = 8
+    for ending in ('png', 'tif'):
+        drawn.save(tmp_path/f'a.{ending}', exif=turned)
+        wanted = np.asarray(picture(1, (30, 20)).convert('L' if mode[0] in 'LI' else 'RGB').convert('RGB'))
+        if mode=='RGBA':
+            share = np.asarray(drawn.getchannel('A'))[..., None]/255
+            wanted = wanted*share + 255*(1-share)
+        seen = np.asarray(open_picture(tmp_path/f'a.{ending}'), dtype=float)
+        assert np.abs(np.rot90(wanted)-seen).max() <= 1
 
-def test_the_split_is_the_one_of_the_learner(tmp_path):
-    "Without train and valid it is `RandomSplitter`'s with the same seed, over the pictures that open."
-    from fastai.data.transforms import RandomSplitter
-    folder = fill(tmp_path/'pets', n=10)
-    for n in range(10):
-        picture(n).save(folder/'dog'/f'zz{n}.png')
-    (folder/'cat'/'a_broken.png').write_bytes(b'')
-    table = images.check_images(folder, valid_pct=0.3, seed=7)
-    table = table[table.problem=='duplicate']
-    sound = [f for f in images.picture_files(folder) if f.name!='a_broken.png']
-    names = [f.relative_to(folder).as_posix() for f in sound]
-    valid = {names[i] for i in RandomSplitter(0.3, seed=7)(names)[1]}
-    assert len(table)==10 and 0 < table.across_split.sum() < 10
-    for row in table.itertuples():
-        assert row.split==('valid' if row.file in valid else 'train')
-        assert row.across_split==((row.file in valid)!=(row.other in valid))
+@pytest.mark.parametrize('values, seen', [
+    ([0, 128, 255], [0, 128, 255]), ([0, 2048, 4095], [0, 128, 255]), ([0, 30000, 65535], [0, 117, 255]),
+    ([-1024, 0, 3071], [0, 64, 255]), ([0., 0.5, 1.], [0, 128, 255]), ([0., np.nan, 255.], [0, 0, 255])])
+def test_more_than_8_bits_are_scaled(values, seen):
+    kind = np.float32 if isinstance(values[0], float) else np.int32 if min(values) < 0 else np.uint16
+    made = to_rgb(Image.fromarray(np.array([values], dtype=kind)))
+    assert np.asarray(made)[0, :, 0].tolist()==seen
 
-def test_almost_the_same_picture(tmp_path):
-    "Saved again as JPEG, a little smaller, a little brighter: still the same picture to a person."
-    folder = fill(tmp_path/'pets', n=4)
-    picture(0).save(folder/'cat'/'z_again.jpg', quality=60)
-    ImageEnhance.Brightness(picture(2)).enhance(1.03).save(folder/'cat'/'z_brighter.png')
-    picture(1).resize((60, 45)).save(folder/'cat'/'z_smaller.png')
-    table = images.check_images(folder)
-    assert set(table.problem)=={'near duplicate'}
-    assert sorted(zip(table.other, table.file))==[
-        ('cat/cat_0.png', 'cat/z_again.jpg'), ('cat/cat_1.png', 'cat/z_smaller.png'),
-        ('cat/cat_2.png', 'cat/z_brighter.png')]
+def test_which_files_count(tmp_path, monkeypatch):
+    "Not what this machine thinks is a picture; no hidden files and folders; links are followed."
+    from fastai.vision.all import get_image_files
+    elsewhere = tmp_path/'elsewhere'
+    for name in ('pets/cat/a.JPG', 'pets/cat/b.jfif', 'pets/cat/c.svg', 'pets/cat/.d.png',
+                 'pets/.ipynb_checkpoints/a.png', 'elsewhere/e.webp'):
+        (tmp_path/name).parent.mkdir(parents=True, exist_ok=True)
+        picture(0).save(tmp_path/name, 'PNG')
+    try:
+        (tmp_path/'pets'/'dog').symlink_to(elsewhere, target_is_directory=True)
+    except OSError:   # Windows asks for a privilege
+        elsewhere.rename(tmp_path/'pets'/'dog')
+    found = picture_files(tmp_path/'pets')
+    assert [f.name for f in found]==['a.JPG', 'b.jfif', 'e.webp']
+    assert sorted(get_image_files(tmp_path/'pets'))==found
 
-def test_pictures_that_only_resemble_each_other(tmp_path):
-    "Much brighter, mirrored, or two plain skies of one hash."
-    folder = fill(tmp_path/'pets', n=4)
-    ImageEnhance.Brightness(picture(0)).enhance(1.5).save(folder/'cat'/'brighter.png')
-    ImageOps.mirror(picture(1)).save(folder/'cat'/'mirrored.png')
-    for name in ('royalblue', 'skyblue'):
-        Image.new('RGB', (64, 48), name).save(folder/'dog'/f'{name}.png')
-    assert len(images.check_images(folder))==0
-    assert list(images.check_images(folder, max_difference=1).file)==['dog/skyblue.png']   # by hash alone
+def test_the_reason_why_a_file_is_no_picture(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 600_000)   # Pillow warns of more, and refuses the double
+    whole = io.BytesIO()
+    picture(7, (50, 50)).save(whole, 'JPEG')
+    kinds = {'empty.png': (b'', 'the file is empty'),
+             'page.jpg': (b'\n<!DOCTYPE html><h1>403</h1>', 'a web page, not a picture'),
+             'cut.jpg': (whole.getvalue()[:700], 'does not open'),
+             'noise.gif': (os.urandom(2000), 'does not open'),
+             'eps.png': (b'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n', 'does not open')}
+    for name, (content, _) in kinds.items():
+        (tmp_path/name).write_bytes(content)
+    picture(7, (1200, 1200)).save(tmp_path/'bomb.png')
+    kinds['bomb.png'] = None, 'too large'
+    for name, (_, why) in kinds.items():
+        assert why_not(tmp_path/name).startswith(why)
 
-def test_a_zip_gives_what_the_folder_gives(tmp_path, capsys):
-    folder = spoiled(tmp_path/'pets')
-    of_folder = images.check_images(folder)
-    said = capsys.readouterr().out
-    for top in ('', 'my pets/'):
-        assert images.check_images(zip_of(folder, tmp_path/'pets.zip', top)).equals(of_folder)
-        assert capsys.readouterr().out==said.replace('pets:', 'pets.zip:')
-    assert sorted(p.name for p in tmp_path.iterdir())==['pets', 'pets.zip']
+def test_a_very_large_photograph_is_opened_smaller(tmp_path, monkeypatch):
+    "Pillow refuses it; as a JPEG it is read at a smaller scale. Nobody calls it broken."
+    from fastai.vision.utils import verify_images
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 300_000)
+    monkeypatch.setattr(images, 'MAX_PIXELS', 250_000)
+    picture(7, (1000, 800)).save(tmp_path/'photo.jpg')
+    assert open_picture(tmp_path/'photo.jpg').size==(500, 400)
+    assert list(verify_images([tmp_path/'photo.jpg']))==[]
 
-def test_nothing_is_changed_unless_asked(tmp_path):
-    "When asked, broken files go, and of duplicates all but the first; odd sizes are for you to judge."
-    folder = spoiled(tmp_path/'pets')
-    before = snapshot(folder)
-    assert len(images.check_images(folder))==4 and snapshot(folder)==before
-    images.check_images(folder, remove=True)
-    assert set(before)-set(snapshot(folder))=={'cat/empty.png', 'dog/zcopy.png', 'dog/znear.jpg'}
-    assert problems(images.check_images(folder))==[('odd size', 'dog/icon.png')]
+def test_resizing_keeps_what_is_up(tmp_path):
+    from fastai.vision.utils import resize_images
+    turned = Image.Exif()
+    turned[images.ORIENTATION] = 6
+    picture(1, (400, 200)).save(tmp_path/'phone.jpg', exif=turned)
+    picture(2, (40, 20)).save(tmp_path/'small.png')
+    (tmp_path/'page.jpg').write_text('<html>')
+    for _ in range(2):   # a second time in place: nothing more happens
+        resize_images(tmp_path, max_size=100, dest=tmp_path, max_workers=0)
+        assert open_picture(tmp_path/'phone.jpg').size==(50, 100)
+    assert open_picture(tmp_path/'small.png').size==(40, 20)
+    resize_images(tmp_path, max_size=10, dest=tmp_path/'other', ext='.png', max_workers=0)
+    assert sorted(p.name for p in (tmp_path/'other').iterdir())==['phone.png', 'small.png']
 
-def test_nothing_is_removed_from_a_zip(tmp_path):
-    with pytest.raises(PictureError, match='Unpack the zip first'):
-        images.check_images(zip_of(fill(tmp_path/'pets'), tmp_path/'pets.zip'), remove=True)
+def test_a_split_has_every_class_on_both_sides():
+    files = [f'owl/{i}.png' for i in range(2)] + [f'wren/{i}.png' for i in range(30)] + ['kite/0.png']
+    train, valid = images.PictureSplitter(0.1, seed=3)(files)
+    assert sorted(train+valid)==list(range(33)) and [files[i][:3] for i in valid].count('owl')==1
+    assert 32 in train and images.PictureSplitter(0.1, seed=3)(files)==(train, valid)
 
-@pytest.mark.parametrize('top', ['', 'my pets/'])
-def test_a_zip_is_unpacked_beside_it(tmp_path, top):
-    "With or without a folder at the top, as systems pack it; a second call finds it there."
-    archive = zip_of(fill(tmp_path/'src'), tmp_path/'pets.zip', top)
-    with zipfile.ZipFile(archive, 'a') as z:
-        z.writestr('__MACOSX/my pets/cat/._cat_0.png', b'resource fork')
-    folder = images.image_folder(archive)
-    assert folder==tmp_path/'pets'/top.strip('/')
-    assert {f.parent.name for f in images.picture_files(folder)}=={'cat', 'dog'}
-    assert sorted(p.name for p in tmp_path.iterdir())==['pets', 'pets.zip', 'src']
-    assert images.image_folder(archive)==folder
-
-def test_a_zip_is_unpacked_where_the_learner_says(tmp_path, monkeypatch):
-    for name in ('HOME', 'USERPROFILE'):
-        monkeypatch.setenv(name, str(tmp_path))
-    zip_of(fill(tmp_path/'src'), tmp_path/'pets.zip')
-    assert images.image_folder('~/pets.zip', '~/there/mine')==tmp_path/'there'/'mine'
-    assert not (tmp_path/'pets').exists()
-
-def test_a_zip_without_an_ending(tmp_path):
-    "A browser may save a zip without the ending of its name."
-    archive = zip_of(fill(tmp_path/'src'), tmp_path/'pets')
-    assert len(images.picture_files(images.image_folder(archive)))==6 and archive.is_file()
-
-def test_a_second_try_after_a_damaged_zip_starts_clean(tmp_path):
-    archive = zip_of(fill(tmp_path/'src'), tmp_path/'pets.zip')
-    whole = bytearray(archive.read_bytes())
-    at = whole.index(b'IDAT', len(whole)//2)
-    archive.write_bytes(whole[:at+20] + bytes(b ^ 255 for b in whole[at+20:at+40]) + whole[at+40:])
-    with pytest.raises(DataError, match='pets.zip is damaged'):
-        images.image_folder(archive)
-    assert sorted(p.name for p in tmp_path.iterdir())==['pets.zip', 'src']
-    archive.write_bytes(whole)
-    assert len(images.picture_files(images.image_folder(archive)))==6
-
-def test_an_archive_that_is_refused_leaves_nothing(tmp_path):
-    archive = tmp_path/'pets.zip'
-    with zipfile.ZipFile(archive, 'w') as z:
-        z.writestr('cat/a.png', b'1')
-        z.writestr('../b.png', b'2')
-    for function in (images.check_images, images.image_folder):
-        with pytest.raises(DataError, match='leads out'):
-            function(archive)
-        assert list(tmp_path.iterdir())==[archive]
-
-def test_a_zip_beside_which_nothing_can_be_written(tmp_path, read_only):
-    "On Kaggle the data that is attached cannot be written to: the message names the way out."
-    archive = zip_of(fill(tmp_path/'src'), tmp_path/'pets.zip')
-    with pytest.raises(PictureError, match='dest='):
-        images.image_folder(archive, read_only/'pets')
-
-@pytest.mark.parametrize('make, why', [
-    (lambda p: None, 'no folder or zip at .*pets.* Check the spelling'),
-    (lambda p: p.mkdir(), 'no pictures in .*one subfolder for each class'),
-    (lambda p: fill(p, ('cat',)), r"of one class \('cat'\)"),
-    (lambda p: (fill(p, ('cat',), n=0)/'cat'/'a.png').write_text('<html>'), 'None of the 1 pictures'),
-    (lambda p: (fill(fill(p, ('cat',)), ('dog',), n=0)/'dog'/'a.png').write_bytes(b''), r"class \('cat'\)"),
-    (lambda p: p.write_bytes(b'\x89PNG'), 'pets is not a zip')],
-    ids=['missing', 'empty', 'one class', 'nothing opens', 'one class opens', 'no archive'])
-def test_what_cannot_be_trained_on(tmp_path, make, why):
-    make(tmp_path/'pets')
-    with pytest.raises(CourseError, match=why):
-        images.image_folder(tmp_path/'pets')
-
-def test_the_doctor_needs_pictures(tmp_path):
-    with pytest.raises(PictureError, match='no folder or zip at'):
-        images.check_images(tmp_path/'nowhere')
-    (tmp_path/'._cat.jpg').write_bytes(b'resource fork')
-    with pytest.raises(PictureError, match='no pictures in'):
-        images.check_images(tmp_path)
+@pytest.mark.parametrize('folders, wanted', [
+    (['train', 'valid'], 'tv'), (['Training', 'val'], 'tv'), (['train', 'test'], 'tv'),
+    (['train', 'validation', 'test', 'extra'], 'tv--'), (['train', 'cats'], None), (['valid', 'test'], None)])
+def test_folders_that_are_a_split_are_respected(folders, wanted):
+    sides = images.sides_of([f'{o}/cat/1.png' for o in folders])
+    assert sides==(wanted and [{'t': 'train', 'v': 'valid', '-': ''}[o] for o in wanted])

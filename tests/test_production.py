@@ -43,9 +43,9 @@ def test_reports_run_away_and_chance_holds_them_back():
 def quick(usual_cache, monkeypatch):
     "Training takes one epoch of tiny pictures; how often it was asked for."
     asked, train = [], functools.partial(bird.train_classifier, sz=32, epochs=1, bs=128)
-    def trained(folder):
+    def trained(folder, splitter):
         asked.append(sorted(p.name for p in folder.iterdir()))
-        return train(folder)
+        return train(folder, splitter=splitter)
     monkeypatch.setattr(bird, 'train_classifier', trained)
     monkeypatch.setenv('PRACTICALDL_EDITION', 'sample')
     return asked

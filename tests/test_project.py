@@ -1,5 +1,5 @@
 """The project itself: the curriculum has a home, chapters can be read, addresses and versions agree."""
-import ast, functools, json, os, re, shutil, subprocess, sys
+import ast, copy, functools, json, os, re, shutil, subprocess, sys
 from pathlib import Path
 
 import nbformat
@@ -153,10 +153,49 @@ def test_every_import_is_a_requirement():
             names = [node.module]
         tops |= {name.split('.')[0] for name in names}-set(sys.stdlib_module_names)
     strangers = {o for o in tops if not known & {canonicalize_name(name) for name in owners.get(o, [o])}}
-    # plum comes with newer versions of fastai; duckduckgo_search is the old name of ddgs
-    assert strangers <= {'practicaldl', 'plum', 'duckduckgo_search'}
+    # plum comes with newer versions of fastai; duckduckgo_search is the old name of ddgs; HEIC is extra
+    assert strangers <= {'practicaldl', 'plum', 'duckduckgo_search', 'pillow_heif'}
 
 # ------------------------------------------------------------------ make
+
+# What Colab had installed in August 2026; its newest list: github.com/googlecolab/backend-info
+COLAB = dict(fastai='2.8.8', fastcore='2.2.12', transformers='5.15.0', gradio='6.24.0', ipywidgets='7.7.1',
+             ipython='7.34.0', pillow='11.3.0')
+
+def test_colab_keeps_its_versions():
+    "Our requirements admit what is there, so that an installation leaves the rest of Colab alone."
+    needed = [Requirement(o) for o in SETTINGS['requirements'].split()]
+    refused = [str(o) for o in needed if o.name in COLAB and not o.specifier.contains(COLAB[o.name])]
+    assert refused==[] and len([o for o in needed if o.name in COLAB]) >= 5
+
+# A cell that makes what is there already, or removes what is gone, fails when it is run a second time.
+ONCE = re.compile(r'\.mkdir\((?!.*exist_ok)|\.unlink\((?!.*missing_ok)|map\(Path\.unlink(?!, missing_ok)|'
+                  r'copytree\((?!.*dirs_exist_ok)|os\.(mkdir|rename|remove)\(|\.rename\(')
+
+def test_every_cell_can_be_run_twice():
+    "What a cell makes is in a folder that it got empty, or it may be there. 04 and 05 are run so below."
+    for name, nb in WRITTEN.items():
+        for cell in code(nb):
+            lines = [o for o in cell.source.splitlines() if ONCE.search(o)]
+            fresh = re.search(r'work_folder\(|TemporaryDirectory|#\| *export', cell.source)
+            assert not lines or fresh, (name, cell.id, lines)
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', ['04_how_nets_learn', '05_mnist'])
+def test_the_cells_of_a_quick_chapter_run_twice_in_a_row(name, usual_cache, tmp_path, monkeypatch):
+    "Each cell stands there twice. Trained twice, a model may be better or worse: no bar counts here."
+    import nbclient
+    monkeypatch.setenv('PRACTICALDL_EDITION', 'sample')
+    nb = copy.deepcopy(WRITTEN[name])
+    nb.cells = [copy.deepcopy(c) for c in nb.cells for _ in range(1 + (c.cell_type=='code'))]
+    for i, cell in enumerate(nb.cells):
+        cell.id = f'c{i}'
+    client = nbclient.NotebookClient(nb, timeout=None, kernel_name='python3', allow_errors=True,
+                                     resources={'metadata': {'path': str(tmp_path)}})
+    client.execute()
+    failed = [(c.source[:80], o.ename, o.evalue) for c in code(nb) for o in c.outputs
+              if o.output_type=='error' and o.ename!='BarMissed']
+    assert failed==[]
 
 @pytest.fixture
 def make(tmp_path):
@@ -194,3 +233,17 @@ def test_a_python_that_cannot_be_used(make, tmp_path, played, told):
     done = make('run', f'PYTHON={python}')
     assert done.returncode and told in done.stderr and 'Traceback' not in done.stderr
     assert not (tmp_path/'.venv').exists()
+
+def test_what_another_editor_writes_is_cleaned(tmp_path):
+    "VS Code orders the keys anew and adds its own."
+    from nbdev.clean import nbdev_clean
+    def turned(o):
+        if isinstance(o, dict):
+            return {key: turned(o[key]) for key in sorted(o, reverse=True)}
+        return [turned(v) for v in o] if isinstance(o, list) else o
+    nb, path = turned(json.loads(text_of('nbs/lib/edition.ipynb'))), tmp_path/'edition.ipynb'
+    for cell in nb['cells']:
+        cell['metadata']['vscode'] = {'languageId': 'python'}
+    path.write_text(json.dumps(nb, indent=2), encoding='utf-8')
+    nbdev_clean(str(path))
+    assert path.read_text(encoding='utf-8')==text_of('nbs/lib/edition.ipynb')

@@ -69,6 +69,7 @@ def test_commons_goes_on_where_it_stopped(web):
         answering(COMMONS if is_second else {**COMMONS, 'continue': {'gsroffset': 1}})(handler)
     web.answer = page
     assert len(search.commons('bird', 9, address=web.url))==2 and len(web.asked)==2
+    assert all('iiurlwidth=500' in o for o in map(str, web.asked))   # it answers 429 to other widths
 
 def test_a_service_that_always_has_more_and_never_has_anything(web):
     web.answer = answering({'continue': {'gsroffset': 1}})

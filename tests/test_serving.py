@@ -143,12 +143,12 @@ def wrong_files(tmp_path):
 def test_what_is_taken_and_what_is_refused(wrong_files, tmp_path):
     for name in ('a.png', 'b.jpg', 'c.webp', 'd.gif', 'e.bmp'):
         noise(1)[0].save(tmp_path/name)
-        assert serving.open_picture(tmp_path/name).size==(32, 32)
+        assert serving.open_upload(tmp_path/name).size==(32, 32)
     (tmp_path/'cut.png').write_bytes((tmp_path/'a.png').read_bytes()[:60])
     (tmp_path/'eps.png').write_bytes(b'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n')   # for Ghostscript
     for name in ('text', 'bomb', 'large', 'cut', 'eps'):
         with pytest.raises(PictureError, match=MESSAGES.get(name, MESSAGES['text'])):
-            serving.open_picture(tmp_path/f'{name}.png')
+            serving.open_upload(tmp_path/f'{name}.png')
 
 # ------------------------------------------------------------ the page
 
@@ -258,7 +258,8 @@ def test_the_folder_of_a_space_runs(saved, pictures, tmp_path):
     assert said['label'] in ('bird', 'plane') and 'only learnt' in note
     head = yaml.safe_load((space/'README.md').read_text(encoding='utf-8').split('---')[1])
     assert head['sdk_version']==gradio.__version__ and head['app_file']=='app.py'
-    assert 'practicaldl @ git+https' in (space/'requirements.txt').read_text(encoding='utf-8')
+    needed = (space/'requirements.txt').read_text(encoding='utf-8').splitlines()
+    assert any('practicaldl @ git+https' in o for o in needed) and f'gradio=={gradio.__version__}' in needed
 
 def test_a_port_that_is_taken(saved):
     with socket.socket() as s:
@@ -267,3 +268,22 @@ def test_a_port_that_is_taken(saved):
         port = s.getsockname()[1]
         with pytest.raises(CourseError, match=f'Port {port} is in use. Try {port+100}'):
             serving.serve(serving.make_app(serving.load_model(saved)), port=port, wait=False)
+
+def test_on_colab_a_window_is_opened(saved, monkeypatch):
+    "127.0.0.1 is a machine at Google there."
+    asked = []
+    output = SimpleNamespace(serve_kernel_port_as_window=asked.append)
+    monkeypatch.setitem(sys.modules, 'google.colab', SimpleNamespace(output=output))
+    app = serving.make_app(serving.load_model(saved))
+    serving.serve(app)   # does not wait either
+    assert asked==[app.server_port]
+    app.close()
+
+@pytest.mark.parametrize('variable, told', [
+    ('KAGGLE_KERNEL_RUN_TYPE', "Kaggle opens no page.*model.predict"), ('COLAB_RELEASE_TAG', 'from a cell')])
+def test_where_no_page_can_be_opened_it_is_said(saved, monkeypatch, variable, told):
+    monkeypatch.setenv(variable, '1')
+    app = serving.make_app(serving.load_model(saved))
+    with pytest.raises(CourseError, match=told):
+        serving.serve(app)
+    app.close()
