@@ -76,10 +76,9 @@ def _left_out(folder, files):
 
 def _oddities(folder, files):
     "Sentences on class folders that are probably not meant as they are."
-    said, paths = [], {}
+    said, paths, skip = [], {}, int(sides_of(files) is not None)   # folders of a split are no classes
     for f in files:
-        parts = f.relative_to(folder).parts[:-1]
-        paths.setdefault(f.parent.name, set()).add(parts[1:] if sides_of(files) else parts)
+        paths.setdefault(f.parent.name, set()).add(f.relative_to(folder).parts[skip:-1])
     alike = {}
     for name in paths:
         alike.setdefault(name.strip().casefold(), []).append(name)

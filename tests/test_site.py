@@ -361,7 +361,7 @@ def test_equations_are_set_by_our_own_script(reader, pages):
 def test_search_finds(reader):
     "Open the search, type, press Enter: the page is among the first ten, and opens where the word is."
     for term, place in (('broadcasting', '05_mnist.html'), ('perplexity', 'glossary.html'),
-                        ('check_images', 'api/images.html'), ('过拟合', 'glossary.html')):
+                        ('check_images', 'api/doctor.html'), ('过拟合', 'glossary.html')):
         page = reader('index.html')
         page.keyboard.press('ControlOrMeta+k')
         page.keyboard.type(term)
