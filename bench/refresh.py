@@ -46,13 +46,16 @@ def keep_outputs(
 def main(words) -> int:
     "Nothing is written for a chapter that fails."
     p = argparse.ArgumentParser('bench refresh', description=__doc__)
-    p.add_argument('chapters', nargs='*', help='all of them where none is named')
+    p.add_argument('chapters', nargs='*', help='or index; all of them where none is named')
     p.add_argument('--from', dest='folder', type=Path, default=ROOT/'nbs', help='where the notebooks are')
     args = p.parse_args(words)
     os.environ['PRACTICALDL_EDITION'] = 'sample'
-    failed = []
+    failed, named = [], [o for o in args.chapters if o!='index']
+    paths = find_chapters(args.folder, named) if named or not args.chapters else []
+    if 'index' in args.chapters or not args.chapters:
+        paths.append(args.folder/'index.ipynb')
     with tempfile.TemporaryDirectory() as d:
-        for path in find_chapters(args.folder, args.chapters):
+        for path in paths:
             _, faults = run_chapter(path, Path(d))
             if not faults:
                 keep_outputs(Path(d)/path.name, path)

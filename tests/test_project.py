@@ -37,7 +37,7 @@ def test_a_chapter_has_its_shape():
     for name, nb in WRITTEN.items():
         cells, sources, text = code(nb), [c.source for c in code(nb)], prose(nb)
         outputs = [o for c in cells for o in c.outputs]
-        read_by_learners = [c.source for c in cells if not c.metadata.get('jupyter', {}).get('source_hidden')]
+        read_by_learners = [c.source for c in cells if not is_folded(c)]
         assert [o[:60] for o in read_by_learners if len(re.findall(r'(?m)^(?!#\|).*\S', o)) > 18]==[], name
         assert re.match(r'# \S.*\n+> \S', nb.cells[0].source), name
         assert any(f"start('{name}'" in o for o in sources), name
@@ -54,12 +54,21 @@ def test_a_chapter_has_its_shape():
         assert all(c.execution_count is None and 'execution' not in c.metadata for c in cells), name
         assert (ROOT/'nbs'/f'{name}.ipynb').stat().st_size < 2.5e6, name
 
-def test_no_line_of_code_is_cut_on_the_site():
-    "Of chapters that were written anew: a learner's cells have at most 88 columns. The list grows."
+def is_folded(cell): return cell.metadata.get('jupyter', {}).get('source_hidden', False)
+
+def test_a_chapter_that_was_written_anew_is_short():
+    "A learner's cells have at most 88 columns, so that the site cuts no line. The list grows."
     for name in ('01_bird',):
-        lines = [o for c in code(WRITTEN[name]) for o in c.source.splitlines()
-                 if not c.metadata.get('jupyter', {}).get('source_hidden')]
-        assert [o for o in lines if len(o) > 88]==[], name
+        lines = [o for c in code(WRITTEN[name]) if not is_folded(c) for o in c.source.splitlines() if o.strip()]
+        assert [o for o in lines if len(o) > 88]==[] and len(lines) <= 250, name
+        words = re.findall(r'\w+', re.sub(r'(?s)```.*?```', '', prose(WRITTEN[name])))
+        assert len(words) <= 4500, name   # with questions, solutions and the table of terms
+
+def test_a_bar_is_folded():
+    "It is the course's business, not the learner's."
+    for name, nb in WRITTEN.items():
+        bars = [c for c in code(nb) if re.search(r'record\((?s:.*?)at_(least|most)=', c.source)]
+        assert bars and all(map(is_folded, bars)), name
 
 def test_pictures_are_described_and_drawn_by_code():
     "Those who cannot see one read its text; a picture file in prose would be missing on Kaggle and Colab."
@@ -122,6 +131,10 @@ def test_every_data_set_and_shipped_file_tells_what_it_is_and_its_licence():
     files = [p for p in (ROOT/'practicaldl'/'assets').iterdir() if p.name!='README.md']
     assert [p.name for p in files if p.name not in about]==[] and 'licence' in about.lower()
     assert sum(p.stat().st_size for p in files) < 20e6
+
+def test_the_index_shows_the_data_sets_that_there_are():
+    shown = ''.join(str(c['outputs']) for c in read(ROOT/'nbs'/'index.ipynb')['cells'] if c['cell_type']=='code')
+    assert [o for o in TWINS if o not in shown]==[]   # else: python -m bench refresh index
 
 def test_nothing_is_left_to_be_filled_in():
     wanted = r'\bMEASURED_\w+|^RESULTS$|\(MACHINE\)|\bXXX+\b|\bTO'+r'DO\b|\bFIX'+r'ME\b'
