@@ -43,6 +43,9 @@ def films(path):
 def digits(path):
     return ImageDataLoaders.from_folder(path, valid='valid', bs=4)
 
+def all_digits(path):
+    return ImageDataLoaders.from_folder(path, train='training', valid='testing', bs=4)
+
 def language_model(path):
     learn = language_model_learner(reviews(full_folder('IMDB')), AWD_LSTM, pretrained=True)
     return learn.dls
@@ -56,7 +59,7 @@ def transformer(path):
     AutoModel.from_pretrained(name)(**AutoTokenizer.from_pretrained(name)(['a bird'], return_tensors='pt'))
 
 OPEN = {'BIRDS': birds, 'PETS': pets, 'CAMVID_TINY': camvid, 'IMDB': reviews, 'ADULT_SAMPLE': adult,
-        'ML_SAMPLE': films, 'MNIST_SAMPLE': digits, 'WT103_FWD': language_model,
+        'ML_SAMPLE': films, 'MNIST_SAMPLE': digits, 'MNIST': all_digits, 'WT103_FWD': language_model,
         'timm/tf_efficientnet_lite0.in1k': network, 'sentence-transformers/all-MiniLM-L6-v2': transformer}
 
 def main(words) -> int:

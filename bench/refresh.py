@@ -52,8 +52,9 @@ def main(words) -> int:
     os.environ['PRACTICALDL_EDITION'] = 'sample'
     failed, named = [], [o for o in args.chapters if o!='index']
     paths = find_chapters(args.folder, named) if named or not args.chapters else []
-    if 'index' in args.chapters or not args.chapters:
-        paths.append(args.folder/'index.ipynb')
+    index = args.folder/'index.ipynb'
+    if index.exists() and ('index' in args.chapters or not args.chapters):
+        paths.append(index)
     with tempfile.TemporaryDirectory() as d:
         for path in paths:
             _, faults = run_chapter(path, Path(d))

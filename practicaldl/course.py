@@ -167,4 +167,4 @@ def told(
 ):
     "Fail in a batch run of the sample edition where the text says something else than the run."
     if not holds and edition()=='sample' and not is_live():
-        raise AssertionError('The text above says something else than this run. Mend one of them.')
+        raise BarMissed('The text above says something else than this run. Mend one of them.')

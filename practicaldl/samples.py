@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['FORBIDDEN_PAGE', 'CAMVID_CODES', 'ADULT_COLUMNS', 'COMMIT', 'cut_sheet', 'build_birds', 'build_pets', 'build_camvid',
-           'write_csv', 'build_mnist', 'build_adult', 'build_movielens', 'build_reviews', 'word_pairs', 'build_patents',
-           'build_hub', 'build_lite0', 'build_language_model']
+           'write_csv', 'build_mnist_sample', 'build_mnist', 'build_adult', 'build_movielens', 'build_reviews',
+           'word_pairs', 'build_patents', 'build_hub', 'build_lite0', 'build_language_model']
 
 # %% ../nbs/lib/samples.ipynb #646b70d6
 import csv, gzip, io, json, pickle, shutil, zlib
@@ -75,20 +75,34 @@ def write_csv(path:Path, columns:tuple, rows:list):   # rows: a tuple each
         table.writerows(rows)
 
 # %% ../nbs/lib/samples.ipynb #0b630153
-def build_mnist(dest:Path, files:dict):   # files: 'mnist_5k.csv.gz'
-    "MNIST_SAMPLE: 3s and 7s in `train` and `valid`, and `labels.csv`."
+def _digits(files):
+    "Pictures (n, 28, 28) of uint8 and their labels (n,)."
     import numpy as np
-    from PIL import Image
     with gzip.open(files['mnist_5k.csv.gz'], 'rt', encoding='ascii') as f:
         rows = np.loadtxt(f, delimiter=',', dtype=np.uint8)
-    listed = []
-    for label, digit in enumerate((3, 7)):
-        for i, row in enumerate(np.flatnonzero(rows[:, -1]==digit)):
-            name = f"{'train' if i<400 else 'valid'}/{digit}/{row}.png"
-            (dest/name).parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(rows[row, :-1].reshape(28, 28)).save(dest/name)
-            listed.append((name, label))
-    write_csv(dest/'labels.csv', ('name', 'label'), listed)
+    return rows[:, :-1].reshape(-1, 28, 28), rows[:, -1]
+
+def _write_digits(dest, files, digits, sides):
+    "The first 400 of each digit go to the first side, the others to the second; gives their names."
+    from PIL import Image
+    pictures, labels = _digits(files)
+    names = []
+    for digit in digits:
+        for i, row in enumerate((labels==digit).nonzero()[0]):
+            names.append(f'{sides[i >= 400]}/{digit}/{row}.png')
+            (dest/names[-1]).parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pictures[row]).save(dest/names[-1])
+    return names
+
+def build_mnist_sample(dest:Path, files:dict):   # files: 'mnist_5k.csv.gz'
+    "MNIST_SAMPLE: 3s and 7s in `train` and `valid`, and `labels.csv`."
+    names = _write_digits(dest, files, (3, 7), ('train', 'valid'))
+    write_csv(dest/'labels.csv', ('name', 'label'), [(o, int('/7/' in o)) for o in names])
+
+# %% ../nbs/lib/samples.ipynb #55c205f3
+def build_mnist(dest:Path, files:dict):   # files: 'mnist_5k.csv.gz'
+    "MNIST: all ten digits, in `training` and `testing`."
+    _write_digits(dest, files, range(10), ('training', 'testing'))
 
 # %% ../nbs/lib/samples.ipynb #f1b89c43
 ADULT_COLUMNS = ('age', 'workclass', 'fnlwgt', 'education', 'education-num', 'marital-status', 'occupation',

@@ -1,5 +1,5 @@
 """The figure with sliders of chapter 04, and the question whether somebody is there to move them."""
-import json, math, re
+import json, math, os, re
 from html import unescape
 from types import SimpleNamespace
 
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from practicaldl.errors import CourseError
-from practicaldl.figures import fit_figure, is_live, use_font_for
+from practicaldl.figures import digit_box, fit_figure, is_live, use_font_for
 
 X, Y, START = np.linspace(-2, 2, 9), np.array([0., 2, 3, 4, 4.5, 4, 3.5, 2, 1]), (0.5, -0.5, 2)
 POWERS = np.stack([X**2, X, X**0], 1)
@@ -91,3 +91,78 @@ def test_letters_get_a_font_or_a_word(monkeypatch):
     font_manager.fontManager.ttflist.append(font_manager.FontEntry(fname=plain, name='STIXGeneral'))
     with matplotlib.rc_context():
         assert use_font_for(letter)==[] and matplotlib.rcParams['font.family'][-1]=='STIXGeneral'
+
+# ------------------------------------------------------------------ a box to draw in
+
+@pytest.fixture
+def read_digits(usual_cache):
+    "A small net that has learnt the ten digits, and how its input is scaled."
+    import torch
+    from PIL import Image
+    from torch import nn
+
+    from practicaldl.cache import twin_folder
+    pictures = sorted(twin_folder('MNIST').rglob('*.png'))
+    x = torch.tensor(np.stack([np.array(Image.open(p)) for p in pictures])).float().view(-1, 784)/255
+    y = torch.tensor([int(p.parent.name) for p in pictures])
+    mean, std = x.mean().item(), x.std().item()
+    torch.manual_seed(42)
+    net = nn.Sequential(nn.Linear(784, 50), nn.ReLU(), nn.Linear(50, 10))
+    opt = torch.optim.Adam(net.parameters(), 3e-3)
+    for _ in range(6):
+        for rows in torch.randperm(len(x)).split(64):
+            loss = nn.functional.cross_entropy(net((x[rows]-mean)/std), y[rows])
+            opt.zero_grad()
+            loss.backward()
+            opt.step()
+    return net, mean, std
+
+def strokes(*lines):
+    return [[(round(x), round(y)) for x, y in line] for line in lines]
+
+RING = [(140+60*math.cos(i*math.pi/12), 140+90*math.sin(i*math.pi/12)) for i in range(25)]
+DRAWN = {'1': strokes([(150, 45), (135, 235)]), '0': strokes(RING),
+         '7': strokes([(75, 60), (205, 60)], [(205, 60), (125, 235)])}
+
+@pytest.mark.slow
+def test_a_drawn_digit_is_read(read_digits, browser, tmp_path):
+    "With the mouse: a 1, a 7 and a 0; what the page calculates is what PyTorch calculates."
+    import torch
+    net, mean, std = read_digits
+    box = digit_box([(layer.weight.detach(), layer.bias.detach()) for layer in (net[0], net[2])], mean, std)
+    (tmp_path/'box.html').write_text(f'<!doctype html><meta charset="utf-8">{box.html}', encoding='utf-8')
+    page, asked = browser.new_page(viewport={'width': 375, 'height': 900}), []
+    page.on('request', lambda request: asked.append(request.url))
+    page.goto((tmp_path/'box.html').as_uri())
+    frame = page.locator('.pdl-draw .pad').bounding_box()
+    def at(x, y):
+        return frame['x']+x/280*frame['width'], frame['y']+y/280*frame['height']
+    for digit, lines in DRAWN.items():
+        page.get_by_role('button', name='clear').click()
+        for line in lines:
+            page.mouse.move(*at(*line[0]))
+            page.mouse.down()
+            for point in line[1:]:
+                page.mouse.move(*at(*point), steps=4)
+            page.mouse.up()
+        said = page.locator('.pdl-draw .answer').inner_text()
+        assert said.startswith(f'{digit} (probability '), (digit, said)
+        rgba = page.evaluate("""() => Array.from(document.querySelector('.pdl-draw .seen')
+            .getContext('2d').getImageData(0, 0, 28, 28).data)""")
+        seen = torch.tensor(rgba[3::4]).float()/255
+        ys, xs = seen.view(28, 28).nonzero(as_tuple=True)
+        assert 19 <= max(ys.max()-ys.min(), xs.max()-xs.min())+1 <= 22   # as MNIST's digits are
+        ours = net((seen-mean)[None]/std).softmax(1)[0]
+        bars = [float(o) for o in page.locator('.pdl-draw .bars li span:last-child').all_inner_texts()]
+        assert np.abs(np.array(bars)-ours.detach().numpy()).max() < 0.02
+    page.get_by_role('button', name='clear').focus()
+    for key, told in (('Tab', '0 ('), ('Tab', '1 ('), ('Tab', '7 (')):
+        page.keyboard.press(key)
+        page.keyboard.press('Enter')
+        assert page.locator('.pdl-draw .answer').inner_text().startswith(told)
+    page.keyboard.press('Shift+Tab')
+    assert page.evaluate('document.documentElement.scrollWidth') <= 375
+    if folder := os.environ.get('PRACTICALDL_SCREENSHOTS'):
+        page.screenshot(path=f'{folder}/digit_box.png')
+    assert [o for o in asked if not o.startswith('file:')]==[]
+    page.close()

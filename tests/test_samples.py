@@ -48,10 +48,11 @@ def count(folder, name):
             'ADULT_SAMPLE': lambda: [len(table(folder/'adult.csv'))],
             'ML_SAMPLE': lambda: [len(table(folder/'ratings.csv')), len(table(folder/'movies.csv'))],
             'MNIST_SAMPLE': lambda: [len(list(folder.rglob('*.png')))],
+            'MNIST': lambda: [len(list(folder.rglob('*.png')))],
             'US_PATENTS': lambda: [len(table(folder/'train.csv'))+len(table(folder/'test.csv'))]}[name]()
 
 @pytest.mark.parametrize('name', ['BIRDS', 'PETS', 'CAMVID_TINY', 'IMDB', 'ADULT_SAMPLE', 'ML_SAMPLE',
-                                  'MNIST_SAMPLE', 'US_PATENTS'])
+                                  'MNIST_SAMPLE', 'MNIST', 'US_PATENTS'])
 def test_the_numbers_in_the_row_are_the_numbers_in_the_folder(sample, name):
     said = [int(o.replace(',', '')) for o in re.findall(r'\d[\d,]*',
                                                         find_twin(name).sample.split(' with ')[0])]
@@ -72,9 +73,12 @@ def test_digits_are_split_by_their_order(tmp_path):
     with gzip.open(tmp_path/'mnist_5k.csv.gz', 'wt') as f:
         np.savetxt(f, np.concatenate(rows), fmt='%d', delimiter=',')
     (tmp_path/'a').mkdir()
-    samples.build_mnist(tmp_path/'a', {'mnist_5k.csv.gz': tmp_path/'mnist_5k.csv.gz'})
+    samples.build_mnist_sample(tmp_path/'a', {'mnist_5k.csv.gz': tmp_path/'mnist_5k.csv.gz'})
     assert Counter(p.rsplit('/', 1)[0] for p in relative(tmp_path/'a'))=={
         'labels.csv': 1, 'train/3': 400, 'valid/3': 50, 'train/7': 400, 'valid/7': 50}
+    samples.build_mnist(tmp_path/'b', {'mnist_5k.csv.gz': tmp_path/'mnist_5k.csv.gz'})
+    assert Counter(p.rsplit('/', 1)[0] for p in relative(tmp_path/'b'))=={
+        f'{side}/{digit}': n for side, n in (('training', 400), ('testing', 50)) for digit in (3, 5, 7)}
 
 def test_birds_have_three_broken_files_a_class_and_no_more(sample):
     "An empty one, a web page and half a picture, as a download brings them; the others open, 32 × 32."
