@@ -47,7 +47,7 @@ document.querySelectorAll('.pdl-draw:not([data-ready])').forEach(box => {
     glass.putImageData(image, 0, 0);
     const probs = pixels ? softmax(outputs(pixels)) : net.labels.map(() => 0);
     box.querySelectorAll('.bars li').forEach((row, i) => {
-      row.querySelector('div div').style.width = `${100*probs[i]}%`;
+      row.querySelector(':scope div div').style.width = `${100*probs[i]}%`;
       row.lastElementChild.textContent = probs[i].toFixed(2);
     });
     const best = probs.indexOf(Math.max(...probs));
