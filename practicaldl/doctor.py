@@ -90,7 +90,8 @@ def _report(name, n_files, labels, table):
 
 # %% ../nbs/lib/doctor.ipynb #1573c001
 def _beside(folder):
-    return folder.with_name(f'{folder.name}_set_aside')
+    here = folder.absolute()   # '.' has no name of its own
+    return here.with_name(f'{here.name}_set_aside')
 
 def _free(path):
     "This path, or one with a number where it is taken."

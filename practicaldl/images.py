@@ -146,8 +146,11 @@ def resize_image(
     target = target.with_suffix(ext) if ext else target
     if resume and target.exists() or why_not(file):
         return
-    with Image.open(file) as im:
-        is_plain = to_rgb(im) is im and im.getexif().get(ORIENTATION, 1)==1
+    with open(file, 'rb') as f, warnings.catch_warnings():
+        warnings.simplefilter('ignore')   # of many pixels
+        im = _opened(f)
+        upright = im.getexif().get(ORIENTATION, 1)==1
+        is_plain = im.mode=='RGB' and 'transparency' not in im.info and upright
         is_small = max_size is None or max(im.size)<=max_size
     if is_plain and is_small and not ext:
         if file.resolve()!=target.resolve():

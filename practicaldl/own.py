@@ -144,6 +144,9 @@ def say_few(
     alone = sorted({*counts}-{label for label, side in zip(labels, split) if side=='train'})
     if alone:
         said.append(f"No picture to train on: {', '.join(alone)}.")
+    n_out = list(split).count('')
+    if n_out:
+        said.append(f'Kept out of training and validation: {n_out} in other folders than those two.')
     if n_valid < _FEW_VALID:
         said.append(f'The validation set has {n_valid} picture{"s" if n_valid > 1 else ""}: one mistake more '
                     f'or less changes the error rate by {1/n_valid:.2f}.')
@@ -154,7 +157,7 @@ def usable_pictures(
     folder:Path     # a subfolder for each class
 ) -> list[Path]:    # sorted
     "The pictures that can be trained on; says what was left out. Raises `PictureError`."
-    files, labels, said = survey(Path(folder))
+    files, labels, said = survey(Path(folder).expanduser())
     good = [f for f in files if not why_not(f)]
     if not good:
         raise PictureError(f"None of the {len(files)} pictures in {folder} opens. Look at one of them: "

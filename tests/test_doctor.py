@@ -142,6 +142,11 @@ def test_nothing_is_changed_unless_asked_and_all_of_it_comes_back(tmp_path, caps
     (folder/'dog'/'again.png').unlink()
     assert snapshot(folder)==before
 
+def test_the_folder_that_one_is_in(tmp_path, monkeypatch):
+    monkeypatch.chdir(spoiled(tmp_path/'pets'))
+    doctor.check_images('.', set_aside=True)
+    assert (tmp_path/'pets_set_aside'/'list.csv').exists() and len(doctor.put_back('.'))==2
+
 def test_what_cannot_be_set_aside(tmp_path, monkeypatch):
     with pytest.raises(PictureError, match='Unpack it first'):
         doctor.check_images(zip_of(fill(tmp_path/'pets'), tmp_path/'pets.zip'), set_aside=True)

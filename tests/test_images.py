@@ -128,6 +128,8 @@ def test_a_very_large_photograph_is_opened_smaller(tmp_path, monkeypatch):
     picture(7, (1000, 800)).save(tmp_path/'photo.jpg')
     assert open_picture(tmp_path/'photo.jpg').size==(500, 400)
     assert list(verify_images([tmp_path/'photo.jpg']))==[]
+    images.resize_image('photo.jpg', tmp_path/'small', src=tmp_path, max_size=100)
+    assert open_picture(tmp_path/'small'/'photo.jpg').size==(100, 80)
 
 def test_resizing_keeps_what_is_up(tmp_path):
     from fastai.vision.utils import resize_images

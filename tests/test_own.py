@@ -166,11 +166,12 @@ def test_few_pictures_are_trained_on_and_told(weights, tmp_path, capsys, n):
     assert {p: p.read_bytes() for p in folder.rglob('*.*')}==before
 
 @pytest.mark.slow
-def test_training_respects_the_folders_of_a_split(weights, tmp_path):
+def test_training_respects_the_folders_of_a_split(weights, tmp_path, capsys):
     from practicaldl.bird import train_classifier
     for side, first in (('train', 0), ('val', 300), ('test', 600)):
         fill(tmp_path/'pets'/side, n=4, first=first)
     learn = train_classifier(tmp_path/'pets', sz=32, epochs=1)
+    assert 'Kept out of training and validation: 8 in other folders' in capsys.readouterr().out
     sides = [{f.parent.parent.name for f in dl.items} for dl in (learn.dls.train_ds, learn.dls.valid_ds)]
     assert sides==[{'train'}, {'val'}]
     split = doctor.check_images(fill(tmp_path/'pets'/'val', ('cat',), n=1, first=0).parent).split
