@@ -142,7 +142,7 @@ def fit_figure(
 
 # %% ../nbs/lib/figures.ipynb #0aa33612
 def digit_box(
-    layers:list,              # (weights (out, in), bias (out,)) of each layer; the first takes 784 pixels
+    net,                      # nn.Sequential of Linear and ReLU, and Flatten in front; it takes 784 pixels
     mean:float=0.,            # taken off each pixel, which is 0 on paper and 1 on ink
     std:float=1.,             # by which it is then divided
     labels:str='0123456789'   # of the outputs
@@ -151,11 +151,14 @@ def digit_box(
     import base64
     import numpy as np
     packed, inputs = [], 784
-    for weights, bias in layers:
-        w, b = np.asarray(weights, dtype=float), np.asarray(bias, dtype=float)
-        if w.shape!=(len(b), inputs):
-            raise CourseError(f'A layer has weights {w.shape} and bias {b.shape}; ({len(b)}, {inputs}) and '
-                              f'({len(b)},) would fit.')
+    kinds = [type(part).__name__ for part in net]
+    if [o for o in kinds if o!='Flatten']!=['Linear', *['ReLU', 'Linear']*kinds.count('ReLU')]:
+        raise CourseError('The box knows Flatten, and Linear with ReLU between. '
+                          f"This net has {', '.join(kinds)}.")
+    for layer in (o for o, kind in zip(net, kinds) if kind=='Linear'):
+        w, b = [o.detach().cpu().double().numpy() for o in (layer.weight, layer.bias)]
+        if w.shape[1]!=inputs:
+            raise CourseError(f'A layer takes {w.shape[1]} numbers, and gets {inputs}.')
         scale = np.abs(w).max()/32767 or 1.
         whole = (w/scale).round().astype('<i2').tobytes()
         packed.append(dict(scale=scale, bias=b.tolist(), weights=base64.b64encode(whole).decode()))

@@ -129,7 +129,7 @@ def test_a_drawn_digit_is_read(read_digits, browser, tmp_path):
     "With the mouse: a 1, a 7 and a 0; what the page calculates is what PyTorch calculates."
     import torch
     net, mean, std = read_digits
-    box = digit_box([(layer.weight.detach(), layer.bias.detach()) for layer in (net[0], net[2])], mean, std)
+    box = digit_box(net, mean, std)
     (tmp_path/'box.html').write_text(f'<!doctype html><meta charset="utf-8">{box.html}', encoding='utf-8')
     page, asked = browser.new_page(viewport={'width': 375, 'height': 900}), []
     page.on('request', lambda request: asked.append(request.url))

@@ -1,11 +1,10 @@
-"""What chapters 04 and 05 export: slopes, walks, bent lines, spirals; digits and a training loop by hand."""
+"""What chapters 04 and 05 export: slopes, walks, bent lines, spirals; digits."""
 import json, math
 
 import numpy as np
 import pytest
 import torch
 from conftest import ROOT
-from torch import nn
 
 from practicaldl import mnist
 from practicaldl.errors import CourseError, DataError
@@ -94,55 +93,18 @@ def test_two_spirals_lie_on_their_formula():
     same, other = two_spirals(200, noise=0., seed=1)[0], two_spirals(200, noise=0., seed=2)[0]
     assert torch.equal(points, same) and not torch.equal(points, other)
 
-# ------------------------------------------------------------------ digits and a training loop
+# ------------------------------------------------------------------ digits
 
-def test_distances_of_pictures_are_broadcast():
-    pics = torch.zeros(3, 28, 28)
-    pics[1] += 0.5
-    pics[2, 0] = 1
-    assert mnist.mnist_distance(pics, pics[0]).tolist()==pytest.approx([0, 0.5, 1/28])
-    assert mnist.mnist_distance(pics[1], pics[0]).shape==()
-
-def test_loss_and_accuracy_of_known_predictions():
-    preds = torch.tensor([[0.25], [0.9], [0.75], [0.2]]).logit()
-    targs = torch.tensor([[1.], [0.], [1.], [0.]])
-    assert mnist.mnist_loss(preds, targs).item()==pytest.approx((0.75+0.9+0.25+0.2)/4)
-    assert mnist.batch_accuracy(preds, targs).item()==0.5
-    assert mnist.batch_accuracy(torch.tensor([[0.]]), torch.tensor([[1.]]))==0   # one half is not above it
-
-@pytest.mark.parametrize('function', [mnist.mnist_loss, mnist.batch_accuracy])
-def test_a_column_against_a_row_is_told(function):
-    "Broadcast silently, it would compare each prediction with every target."
-    with pytest.raises(ValueError, match='same shape'):
-        function(torch.zeros(4, 1), torch.zeros(4))
-
-def test_each_batch_counts_by_its_size():
-    batches = [(torch.full((3, 1), 2.), torch.ones(3, 1)), (torch.full((1, 1), 2.), torch.zeros(1, 1))]
-    assert mnist.validate_epoch(batches, nn.Identity())==pytest.approx(0.75)
-    with pytest.raises(ValueError, match='no items'):
-        mnist.validate_epoch([], nn.Identity())
-
-def test_an_epoch_by_hand_is_that_of_torch():
-    torch.manual_seed(0)
-    batches = [(torch.randn(8, 4), torch.randint(2, (8, 1)).float()) for _ in range(5)]
-    ends = []
-    for optimiser in (mnist.BasicOptim, torch.optim.SGD):
-        torch.manual_seed(1)
-        model = nn.Linear(4, 1)
-        mnist.train_epoch(batches, model, optimiser(model.parameters(), lr=0.5))
-        ends.append(model.weight.detach())
-    torch.testing.assert_close(*ends)
-
-def test_digits_are_read_threes_first(tmp_path):
+def test_digits_are_read_in_order(tmp_path):
     from PIL import Image
     for i, digit in enumerate('733333'):
         (tmp_path/'train'/digit).mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.full((28, 28), 51*i, dtype=np.uint8)).save(tmp_path/'train'/digit/f'{9-i}.png')
-    x, y = mnist.load_digits(tmp_path)
-    assert y.tolist()==[[1], [1], [1], [1], [1], [0]] and x.shape==(6, 28, 28)
+    x, digits = mnist.load_digits(tmp_path/'train')
+    assert digits.tolist()==[3, 3, 3, 3, 3, 7] and x.shape==(6, 28, 28)
     assert x[:, 0, 0].tolist()==pytest.approx([1, 0.8, 0.6, 0.4, 0.2, 0])   # by name, ink from 0 to 1
-    with pytest.raises(DataError, match="'7'"):
-        mnist.load_digits(tmp_path, 'valid')
+    with pytest.raises(DataError, match='named 0 to 9'):
+        mnist.load_digits(tmp_path/'valid')
 
 # ------------------------------------------------------------------ sliders in a live notebook
 
