@@ -45,7 +45,7 @@ def make_parts(
 ) -> tuple:             # a net, an optimiser, and a loader of (row numbers, pictures (bs, 28, 28), targets (bs, 1))
     "What a training needs, the same in every process: the seed is set first, so all copies of the net begin equal."
     set_seed(42)
-    x, digits = load_digits(path/'train')
+    x, digits = load_digits(Path(path)/'train')
     y = (digits==3).float().unsqueeze(1)                  # 1 for a 3, 0 for a 7
     n = len(x)//80*80                                     # so that no batch is short
     x, y = x[:n].to(torch.float64 if double else torch.float32), y[:n].to(torch.float64 if double else torch.float32)
