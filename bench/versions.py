@@ -68,7 +68,8 @@ def main(words) -> int:
     install(args.which, next(place.glob('*.whl')), python, pinned)
     listed = subprocess.check_output([python, '-m', 'pip', 'list', '--format=freeze'], text=True)
     print(listed)
-    there = dict(line.split('==') for line in listed.splitlines() if '==' in line)
+    # An older package may call itself Pillow.
+    there = dict(line.lower().split('==') for line in listed.splitlines() if '==' in line)
     for path in find_chapters(ROOT/'nbs'):
         shutil.copy(path, place/'chapters')
     run(python, *PRACTICALDL[1:], 'run', '--from', '.', '--out', place/'results', *args.chapters,
