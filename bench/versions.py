@@ -4,10 +4,13 @@ The wheel of this checkout is installed into a new environment in build/, beside
 requirements allow, or the oldest; the chapters are run from it in an empty folder. Nothing of nbdev is there,
 and nothing of this checkout but the wheel and the notebooks.
 
+The oldest versions have wheels for Python 3.10, so `oldest` wants that one; --python names it where this
+program itself runs on another.
+
 `latest` keeps torch and torchvision as they are in the lock, because a newer torch comes as gigabytes of CUDA
 packages on Linux; name others with --with.
 """
-import argparse, os, re, shutil, subprocess, sys, venv
+import argparse, os, re, shutil, subprocess, sys
 from configparser import ConfigParser
 from pathlib import Path
 
@@ -44,31 +47,34 @@ def main(words) -> int:
     p = argparse.ArgumentParser('bench versions', description='Run every chapter with other versions.')
     p.add_argument('which', choices=('latest', 'oldest'))
     p.add_argument('--with', dest='pinned', nargs='*', metavar='NAME==VERSION', help='versions to fix')
+    p.add_argument('--python', default=sys.executable, help='of the new environment (default: this one)')
     p.add_argument('--chapters', nargs='*', default=[], help='all of them where none is named')
     args = p.parse_args(words)
     pinned = args.pinned
     if pinned is None:
         pinned = torch_of_the_lock() if args.which=='latest' else []
-    if args.which=='oldest' and sys.version_info[:2]!=(3, 10):
-        print('Note: the oldest versions were made for Python 3.10; some may have no wheel for this one.')
+    os.environ.pop('PYTHONPATH', None)   # else pip takes this checkout for an installed package
+    os.environ['PRACTICALDL_EDITION'] = 'sample'
     place = ROOT/'build'/args.which
     shutil.rmtree(place, ignore_errors=True)
     (place/'chapters').mkdir(parents=True)
     run(sys.executable, '-m', 'build', '--wheel', '--no-isolation', '--outdir', place, ROOT,
         stdout=subprocess.DEVNULL)
-    venv.create(place/'env', with_pip=True)
+    run(args.python, '-m', 'venv', place/'env')
     python = place/'env'/('Scripts/python.exe' if os.name=='nt' else 'bin/python')
+    said = subprocess.check_output([python, '--version'], text=True).split()[1]   # Python 3.10.13
+    if args.which=='oldest' and not said.startswith('3.10.'):
+        print(f'Note: the oldest versions are for Python 3.10; some may have no wheel for {said}.')
     install(args.which, next(place.glob('*.whl')), python, pinned)
     listed = subprocess.check_output([python, '-m', 'pip', 'list', '--format=freeze'], text=True)
     print(listed)
-    there = dict(line.split('==') for line in listed.splitlines() if '==' in line)
+    # An older package may call itself Pillow.
+    there = dict(line.lower().split('==') for line in listed.splitlines() if '==' in line)
     for path in find_chapters(ROOT/'nbs'):
         shutil.copy(path, place/'chapters')
-    env = {k: v for k, v in os.environ.items() if k!='PYTHONPATH'} | {'PRACTICALDL_EDITION': 'sample'}
     run(python, *PRACTICALDL[1:], 'run', '--from', '.', '--out', place/'results', *args.chapters,
-        cwd=place/'chapters', env=env)
-    said = subprocess.check_output([python, '--version'], text=True)   # Python 3.11.7
-    found = {'Python': said.split()[1], **{name: there[name] for name in PACKAGES}}
+        cwd=place/'chapters')
+    found = {'Python': said, **{name: there[name] for name in PACKAGES}}
     take_other('newest' if args.which=='latest' else 'oldest', found,
                [path.stem for path in find_chapters(place/'chapters', args.chapters)])
     return 0

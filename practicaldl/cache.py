@@ -262,6 +262,7 @@ def use_twins(
     sample = cache_dir()/'sample'
     own = Path(tempfile.mkdtemp(prefix='practicaldl-'))
     atexit.register(shutil.rmtree, own, ignore_errors=True)
+    (own/'archive').mkdir()   # without it an older fastcore looks for the data elsewhere
     places = f"data = {sample/'fastai'/'data'}\nmodel = {sample/'fastai'/'models'}\n".replace('%', '%%')
     (own/'config.ini').write_text(f'[DEFAULT]\n{places}archive = archive\nstorage = tmp\n', encoding='utf-8')
     _before.update({name: os.environ.get(name) for name in _POINTED})

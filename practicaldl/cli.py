@@ -188,13 +188,40 @@ def doctor(args) -> list[str]:
     print(f'Cache: {cache_dir()}\nReady for use offline:', here or 'nothing yet; run `practicaldl data`')
     return failed
 
+# %% ../nbs/lib/cli.ipynb #c11f0032
+@contextlib.contextmanager
+def _one_bar():
+    "fastai shows one bar for a whole training, in place of a bar and a line for each epoch."
+    from fastai.callback.progress import Callback, ProgressCallback, defaults, noop
+    from tqdm import tqdm
+    class OneBar(Callback):
+        def before_fit(self):
+            self.learn.logger = noop   # no table
+            batches = self.n_epoch*(len(self.dls.train)+len(self.dls.valid))
+            self.bar = tqdm(total=batches, disable=None, leave=False,   # None: only in a terminal
+                            bar_format='{percentage:3.0f}% |{bar}| {remaining} left')
+        def after_batch(self):
+            self.bar.update()
+        def after_fit(self):
+            self.bar.close()
+    before = defaults.callbacks
+    defaults.callbacks = [*(o for o in before if o is not ProgressCallback), OneBar]
+    try:
+        yield
+    finally:
+        defaults.callbacks = before
+
 # %% ../nbs/lib/cli.ipynb #a9d0c1e3
 def app(args) -> list[str]:
     "Start the page around the bird model, or around a model that `save_model` wrote."
     from practicaldl.course import shipped
     from practicaldl.production import bird_model
     from practicaldl.serving import load_model, make_app, serve
-    model, examples = (load_model(args.model), []) if args.model else (bird_model(), ['bird', 'plane', 'cat'])
+    if args.model:
+        model, examples = load_model(args.model), []
+    else:
+        with _one_bar():
+            model, examples = bird_model(), ['bird', 'plane', 'cat']
     pictures = [url2pathname(urlsplit(shipped(o, 8)[-1]).path) for o in examples]
     serve(make_app(model, 'What is in this picture?', pictures), port=args.port)
     return []

@@ -12,7 +12,7 @@ def bird_model(
     folder:Path=None  # where it is kept; None: in the cache, one for each edition
 ):                    # a `practicaldl.serving.Classifier` that knows what it has learnt from
     "The bird model of chapter 01, trained when it is first asked for, and then kept."
-    import tempfile
+    import contextlib, io, tempfile
     from fastai.data.transforms import RandomSplitter
     from practicaldl.bird import train_classifier
     from practicaldl.cache import cache_dir
@@ -25,9 +25,10 @@ def bird_model(
         return load_model(kept)
     except CourseError:
         print('Training the bird model. This happens once.')
-    start('03_production', needs=['BIRDS', 'timm/tf_efficientnet_lite0.in1k'])
-    learn = train_classifier(dataset('BIRDS'),
-                             splitter=RandomSplitter(valid_pct=0.2, seed=42))
+    with contextlib.redirect_stdout(io.StringIO()):   # all else that is said
+        start('03_production', needs=['BIRDS', 'timm/tf_efficientnet_lite0.in1k'])
+        learn = train_classifier(dataset('BIRDS'),
+                                 splitter=RandomSplitter(valid_pct=0.2, seed=42))
     with tempfile.TemporaryDirectory() as place:
         model = load_model(save_model(learn, place))
     learn_known(model, learn.dls.train_ds.items, learn.dls.valid_ds.items)

@@ -5,6 +5,7 @@ from unittest.mock import Mock
 
 import nbformat
 import pytest
+import tqdm
 
 from practicaldl import __version__, cli
 from practicaldl.cache import twin_folder
@@ -159,6 +160,26 @@ def test_app_starts_the_page_around_the_bird_model(monkeypatch):
     monkeypatch.setattr(serving, 'make_app', lambda model, title, examples: (model, len(examples)))
     monkeypatch.setattr(serving, 'serve', serve)
     assert cli.main(['app', '--port', '8000'])==0 and serve.call_args==((('birds', 3),), {'port': 8000})
+
+@pytest.mark.parametrize('is_terminal', [True, False])
+def test_app_shows_one_bar_while_it_trains(is_terminal, monkeypatch, capsys):
+    "It goes over all batches of all epochs; without a terminal nothing is shown, and never a table."
+    from fastai.test_utils import synth_learner
+    from practicaldl import production, serving
+    bar, learn = Mock(), []
+    def trained():
+        learn.append(synth_learner(cbs=[]))
+        learn[0].fit(2)
+    monkeypatch.setattr(production, 'bird_model', trained)
+    monkeypatch.setattr('practicaldl.course.shipped', lambda term, n: [f'file:///{term}.png'])
+    monkeypatch.setattr(serving, 'make_app', Mock())
+    monkeypatch.setattr(serving, 'serve', Mock())
+    if is_terminal:
+        monkeypatch.setattr('tqdm.tqdm', Mock(return_value=bar))
+    assert cli.main(['app'])==0 and capsys.readouterr()==('', '')
+    if is_terminal:
+        batches = 2*sum(map(len, learn[0].dls))
+        assert tqdm.tqdm.call_args.kwargs['total']==bar.update.call_count==batches and bar.close.called
 
 def test_the_command_line_itself(tmp_path, capsys):
     code = 'import sys; from practicaldl.cli import main; sys.exit(main())'

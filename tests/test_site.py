@@ -238,12 +238,19 @@ def test_readme_index_and_boxes_show_what_was_measured():
         differs += [] if results.with_box(copy.deepcopy(nb), found, path.stem)==nb else [path.name]
     assert differs==[], 'run: python -m bench results'
 
-def test_what_has_no_text_or_no_section_is_told(tmp_path, capsys):
+def test_what_pages_include_stands_there_once():
+    "A section that is missing stops the build; of two with one title only the first would be shown."
+    told = r'```\{include\} included/(\S+)\n:start-after: "(.*)"'
+    pages = [p.read_text(encoding='utf-8') for p in build.PAGES.glob('*.md')]
+    parts = [o for page in pages for o in re.findall(told, page)]
+    for file, words in parts:
+        assert (ROOT/file).read_text(encoding='utf-8').count(words.replace(r'\n', '\n'))==1, words
+    assert len(parts)==5
+
+def test_what_has_no_text_is_told(tmp_path, capsys):
     cell = dict(id='a1', metadata={}, outputs=[dict(data={'image/png': ''})])
     with pytest.raises(ExtensionError, match='no alternative text'):
         notebooks.describe(cell, '01_bird')
-    with pytest.raises(ExtensionError, match='no section "License"'):
-        notebooks.section('License')
     (tmp_path/'mine.txt').write_text('not of the site')
     assert build.build(tmp_path)==1 and 'is not empty' in capsys.readouterr().err
     assert (tmp_path/'mine.txt').exists()
