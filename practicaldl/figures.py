@@ -146,8 +146,9 @@ def _page(fit, f, names, limits, labels, curve_name, text, best_text='', more_bu
                for i, (name, value, (low, high)) in enumerate(zip(names, values, limits))]
     return HtmlFigure(html.format(
         data=escape(json.dumps({**fit, 'size': _SIZE})), style=style, script=script,
-        sliders='\n'.join(sliders), labels=[escape(o) for o in labels],
-        still=', '.join(f'{n} = {v:g}' for n, v in zip(names, start)), curve_name=curve_name, best_text=best_text, more_button=more_button, loss=fit['loss'], lr=fit['lr'],
+        sliders='\n'.join(sliders),
+        labels=[escape(o) for o in labels], still=', '.join(f'{n} = {v:g}' for n, v in zip(names, start)),
+        curve_name=curve_name, best_text=best_text, more_button=more_button, loss=fit['loss'], lr=fit['lr'],
         **_drawing(fit, f)), text)
 
 def fit_figure(
