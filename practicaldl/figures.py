@@ -148,7 +148,8 @@ def _page(fit, f, names, limits, labels, curve_name, text, best_text='', more_bu
         data=escape(json.dumps({**fit, 'size': _SIZE})), style=style, script=script,
         sliders='\n'.join(sliders),
         labels=[escape(o) for o in labels], still=', '.join(f'{n} = {v:g}' for n, v in zip(names, start)),
-        curve_name=curve_name, best_text=best_text, more_button=more_button, loss=fit['loss'], lr=fit['lr'],
+        curve_name=curve_name, best_text=best_text, name_width=max(map(len, names))*0.6+0.6,
+        more_button=more_button, loss=fit['loss'], lr=fit['lr'],
         **_drawing(fit, f)), text)
 
 def fit_figure(
@@ -171,7 +172,7 @@ def bends_figure(
     x,                       # numbers, shape (n,): where was measured
     y,                       # numbers, shape (n,): what was measured
     bends:int=4,             # so many at most
-    lr:float=0.02,           # of the buttons that walk downhill
+    lr:float=0.05,           # of the buttons that walk downhill
     labels:tuple=('x', 'y')  # of the axes, with units
 ) -> HtmlFigure:             # works in Jupyter and on web pages, without a kernel or a network
     "Sliders that add rectified lines up to follow points, one bend after the other. Raises `CourseError`."
@@ -182,7 +183,7 @@ def bends_figure(
     fit = _numbers(x, y, lambda at: np.full_like(at, y.mean()), start=start, lr=lr,
                    more=[[0, k] for k in kinks[1:]])
     names = ['height', *(f'{o} {i+1}' for i in range(bends) for o in ('slope', 'kink'))]
-    reach, width = 4*np.ptp(y)/np.ptp(x), (x.min(), x.max())
+    reach, width = 10*(np.ptp(y) or 1)/(np.ptp(x) or 1), (x.min(), x.max())
     limits = [(y.min()-np.ptp(y), y.max()+np.ptp(y)), *[(-reach, reach), width]*bends]
     text = f'sliders to add up to {bends} bends, loss {fit["loss"]:.3f} at the start'
     return _page(fit, lambda at: fit['start'][0], names, limits, labels, 'a sum of bent lines', text,
