@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from practicaldl.errors import CourseError
-from practicaldl.figures import digit_box, fit_figure, is_live, use_font_for
+from practicaldl.figures import bends_figure, digit_box, fit_figure, interact_once, is_live, use_font_for
 
 X, Y, START = np.linspace(-2, 2, 9), np.array([0., 2, 3, 4, 4.5, 4, 3.5, 2, 1]), (0.5, -0.5, 2)
 POWERS = np.stack([X**2, X, X**0], 1)
@@ -66,6 +66,49 @@ def test_the_script_calculates_as_python_does(html, browser):
     page.get_by_label('parameter c').fill('4')
     p = [float(o) for o in page.locator('label span:last-child').all_inner_texts()]
     assert [p[2], float(page.locator('.loss').inner_text())]==pytest.approx([4, loss(p)], abs=6e-3)
+
+def test_bends_are_added_one_by_one(browser):
+    "A new bend changes nothing until its slope is moved; the walk goes where Python's goes."
+    page, p = browser.new_page(reduced_motion='reduce'), [Y.mean(), 0, -2]
+    page.set_content(bends_figure(X, Y, bends=3, lr=0.02).html)
+    def shown(): return float(page.locator('.loss').inner_text())
+    def height(p): return p[0] + sum(m*np.maximum(X-k, 0) for m, k in zip(p[1::2], p[2::2]))
+    def of(p): return ((height(p)-Y)**2).mean()
+    assert shown()==pytest.approx(of(p), abs=6e-4) and page.locator('label:visible').count()==3
+    page.get_by_role('button', name='add a bend').click()
+    assert shown()==pytest.approx(of(p), abs=6e-4) and page.locator('label:visible').count()==5
+    for name, value in (('slope 1', 1.5), ('slope 2', -3), ('kink 2', 0.25)):
+        page.get_by_label(f'parameter {name}').fill(str(value))
+    p = np.array([Y.mean(), 1.5, -2, -3, 0.25])
+    assert shown()==pytest.approx(of(p), abs=6e-3)
+    page.get_by_role('button', name='one step downhill').click()
+    error = 2*(height(p)-Y)
+    slopes = [error.mean()]
+    for m, k in ((1.5, -2), (-3, 0.25)):
+        slopes += [(error*np.maximum(X-k, 0)).mean(), (-error*m*(X>k)).mean()]
+    assert shown()==pytest.approx(of(p-0.02*np.array(slopes)), abs=0.02)
+    before = shown()
+    page.get_by_role('button', name='walk downhill').click()
+    assert shown() < before
+    page.get_by_role('button', name='add a bend').click()
+    assert page.get_by_role('button', name='add a bend').is_disabled()
+    page.get_by_role('button', name='start again').click()
+    assert shown()==pytest.approx(Y.var(), abs=6e-4) and page.locator('label:visible').count()==3
+    page.close()
+
+def test_interact_draws_once_in_a_batch(monkeypatch):
+    import ipywidgets
+    usual = ipywidgets.interact
+    monkeypatch.setattr(ipywidgets, 'interact', usual)
+    monkeypatch.setattr('practicaldl.figures.is_live', lambda: True)
+    interact_once()
+    assert ipywidgets.interact is usual
+    monkeypatch.setattr('practicaldl.figures.is_live', lambda: False)
+    interact_once()
+    seen = []
+    def draw(a, b=2):
+        seen.append((a, b))
+    assert ipywidgets.interact(a=(-1., 3.))(draw) is draw and seen==[(1, 2)]
 
 def test_somebody_is_there_where_the_kernel_may_ask(monkeypatch):
     assert is_live() is False   # no Jupyter at all

@@ -100,12 +100,14 @@ def test_kaggle_says_what_is_missing(kaggle):
     assert str(kaggle.attached) in done.stderr and 'PRACTICALDL_CACHE' in done.stderr
 
 @pytest.mark.slow
-def test_colab_without_the_repository(tmp_path, wheel):
-    "A whole chapter, in an empty folder, with Colab's variables."
+def test_colab_without_the_repository(tmp_path, wheel, usual_cache):
+    "A whole chapter, in an empty folder, with Colab's variables; its data was fetched before."
+    twin_folder('ADULT_SAMPLE')
     content = tmp_path/'content'
     content.mkdir()
     shutil.copy(ROOT/'nbs'/'04_how_nets_learn.ipynb', content)
-    rows = Machine(tmp_path, wheel, COLAB_RELEASE_TAG='release-colab').run(content)
+    rows = Machine(tmp_path, wheel, COLAB_RELEASE_TAG='release-colab',
+                   PRACTICALDL_CACHE=str(usual_cache)).run(content)
     assert len(rows) > 3 and all(r['passed'] for r in rows)
     assert sorted(p.name for p in content.iterdir())==['04_how_nets_learn.ipynb', 'results']
 

@@ -1,15 +1,22 @@
 document.querySelectorAll('.pdl-fit:not([data-ready])').forEach(box => {
   box.dataset.ready = 'yes';
   const s = JSON.parse(box.dataset.fit), one = q => box.querySelector(q),
-    sliders = box.querySelectorAll('input');
+    sliders = box.querySelectorAll('input'), sum = values => values.reduce((a, b) => a + b, 0);
   let p = s.start.slice(), steps = 0, timer = null;
-  const f = x => (p[0]*x + p[1])*x + p[2];
-  const loss = () => s.x.reduce((sum, x, i) => sum + (f(x)-s.y[i])**2, 0)/s.x.length;
+  const bends = x => p[0] + sum(p.map((k, i) => i && i%2 === 0 ? p[i-1]*Math.max(x-k, 0) : 0));
+  const f = s.more ? bends : x => (p[0]*x + p[1])*x + p[2];
+  const loss = () => sum(s.x.map((x, i) => (f(x)-s.y[i])**2))/s.x.length;
+  const nudged = (i, by) => {
+    const before = p[i];
+    p[i] += by;
+    const there = loss();
+    p[i] = before;
+    return there;
+  };
   const step = () => {
-    const slope = k => s.x.reduce((sum, x, i) => sum + 2*(f(x)-s.y[i])*x**k, 0)/s.x.length;
-    const g = [slope(2), slope(1), slope(0)];
     if (loss() < 1e12) {
-      p = p.map((v, i) => v - s.lr*g[i]);
+      const slopes = p.map((v, i) => (nudged(i, 1e-5)-nudged(i, -1e-5))/2e-5);
+      p = p.map((v, i) => v - s.lr*slopes[i]);
       steps += 1;
     }
   };
@@ -17,17 +24,21 @@ document.querySelectorAll('.pdl-fit:not([data-ready])').forEach(box => {
   const py = y => Math.max(-2000, Math.min(2000, (s.ylim[1]-y)/(s.ylim[1]-s.ylim[0])*s.size[1])).toFixed(1);
   const number = v => Math.abs(v) < 1e4 ? v.toFixed(3) : v.toExponential(2);
   const draw = () => {
-    const at = [...Array(61).keys()].map(i => s.xlim[0] + i/60*(s.xlim[1]-s.xlim[0]));
+    const at = [...Array(121).keys()].map(i => s.xlim[0] + i/120*(s.xlim[1]-s.xlim[0]));
     one('.curve').setAttribute('d', 'M' + at.map(x => px(x) + ' ' + py(f(x))).join('L'));
     one('.sticks').setAttribute('d', s.x.map((x, i) => `M${px(x)} ${py(s.y[i])}V${py(f(x))}`).join(''));
     sliders.forEach((slider, i) => {
-      slider.value = p[i];
-      slider.parentNode.lastElementChild.textContent = number(p[i]);
+      slider.parentNode.hidden = i >= p.length;
+      if (i < p.length) {
+        slider.value = p[i];
+        slider.parentNode.lastElementChild.textContent = number(p[i]);
+      }
     });
     one('.loss').textContent = number(loss());
     one('.steps').textContent = steps;
     one('.bar div').style.width = Math.min(100, 100*Math.sqrt(loss()/s.loss)) + '%';
     one('.pdl-far').hidden = loss() < 1e12;
+    if (s.more) box.querySelectorAll('button')[3].disabled = p.length === sliders.length;
   };
   const stop = () => {
     clearInterval(timer);
@@ -47,7 +58,8 @@ document.querySelectorAll('.pdl-fit:not([data-ready])').forEach(box => {
   const act = [
     () => { stop(); step(); },
     walk,
-    () => { stop(); p = s.start.slice(); steps = 0; }];
+    () => { stop(); p = s.start.slice(); steps = 0; },
+    () => { stop(); p.push(...s.more[(p.length-s.start.length)/2]); }];
   box.querySelectorAll('button').forEach((button, i) => button.addEventListener('click', () => {
     act[i]();
     draw();
