@@ -60,7 +60,6 @@ def build(
     return sphinx_build(['-b', builder, '-c', str(ROOT/'docs'), '-W', '--keep-going', '-q',
                          '-d', str(sources/'.doctrees'), str(sources), str(out)])
 
-
 if __name__=='__main__':   # python -m docs.build [linkcheck]
     builder = sys.argv[1] if len(sys.argv) > 1 else 'html'
     out = ROOT/'build'/('site' if builder=='html' else builder)

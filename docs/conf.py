@@ -40,8 +40,7 @@ exclude_patterns += ['mathjax/[!ot]*', 'mathjax/tex-[!c]*', 'mathjax/tex-chtml-*
                      'mathjax/output/**.js']
 html_css_files, html_js_files = ['course.css'], [('course.js', {'defer': 'defer'})]
 html_favicon = 'static/favicon.svg'
-html_show_sourcelink = False
-html_show_sphinx = False
+html_show_sourcelink = html_show_sphinx = False
 html_context = {'default_mode': 'auto'}
 html_theme_options = {
     'repository_url': SETTINGS['git_url'], 'repository_branch': SETTINGS['branch'], 'path_to_docs': 'nbs',
@@ -104,8 +103,15 @@ def link_own_pages(app, doctree, docname):
             name = page.removeprefix(BASE_URL) or 'index'
             ref.attributes.update(internal=True, refuri=app.builder.get_relative_uri(docname, name)+anchor)
 
+def only_own_names(app, env):
+    "Other names have no page; to look for one, codeautolink would import half of transformers."
+    own = {'practicaldl', *(name.rpartition('.')[2] for name in env.domains['py'].objects)}
+    for o in sum(env.sphinx_codeautolink_transforms.values(), []):
+        o.names = [n for n in o.names if own & {n.import_components[0], n.import_components[-1]}]
+
 def setup(app):
     app.connect('source-read', notebooks.on_read)
     app.connect('autodoc-process-docstring', add_docments)
+    app.connect('env-updated', only_own_names, priority=400)   # before codeautolink
     app.connect('doctree-resolved', link_own_pages)
     app.connect('doctree-resolved', glossary.link_first_uses)

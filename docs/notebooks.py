@@ -121,5 +121,7 @@ def on_read(app, docname, source):
     else:
         chapter(nb.cells, docname)
     nb.metadata = {'kernelspec': nb.metadata.kernelspec,
-                   'language_info': {'name': 'python', 'pygments_lexer': 'ipython3'}}
+                   'language_info': {'name': 'python', 'pygments_lexer': 'ipython3'},
+                   # Else a cell has 10,000 lines, and docutils reads as many empty ones above each entry.
+                   'source_map': list(range(1, len(nb.cells)+1))}
     source[0] = nbformat.writes(nb)
