@@ -27,8 +27,8 @@ def tags_of(
         raise ExtensionError(f'Cell {cell["id"]}: the site does not know the directive {min(unknown)}. '
                              f'Known are: {", ".join(TAG)}.')
     folded = cell['metadata'].get('jupyter', {}).get('source_hidden')
-    tags = {TAG[o] for o in told} | {folded and 'hide-input', not cell['source'] and 'remove-cell'}
-    return set(filter(None, tags))
+    bare = not cell['source'] or folded and 'told(' in cell['source'] and not cell.get('outputs')   # a check
+    return ({TAG[o] for o in told} | {folded and 'hide-input', bare and 'remove-cell'}) - {None, False}
 
 def pictures(cell) -> list:
     return [o for o in cell.get('outputs', []) if any(k.startswith('image/') for k in o.get('data', {}))]
