@@ -4,8 +4,7 @@ The result goes to docs/results.json, from which README, the site and the boxes 
 and the outputs of the first run go into the notebooks.
 
 `python -m bench measure 05_mnist` measures only the named chapters and keeps the rest of docs/results.json.
-That needs the machine and the versions of the file, since one line says for all rows how they were
-measured.
+That needs the versions and the number of runs of the file; where the machine is another one, rows say so.
 
 Nothing is written where a chapter fails, misses a bar or does not give the same values each time.
 """
@@ -97,7 +96,7 @@ def main(words) -> int:
     names, others = [p.stem for p in find_chapters(ROOT/'nbs', args.chapters)], None
     if args.chapters:
         others = measured.kept()
-        why = measured.hindrances(others, machine(), args.times)
+        why = measured.hindrances(others, args.times)
         if why:
             sys.exit(f"Nothing was measured: other rows could not be kept. {'; '.join(why)}. "
                      'Measure all chapters.')

@@ -106,12 +106,11 @@ def versions() -> dict:
 
 def hindrances(
     content:dict,  # of docs/results.json
-    machine:str,   # in words
     times:int      # runs of each chapter
 ) -> list[str]:    # empty where chapters that are measured now can stand beside those of the file
     "Why rows of other chapters cannot be kept. A package that the file does not name is not compared."
-    now = {'machine': machine, 'runs of each chapter': times, **versions()}
-    then = {'machine': content['machine'], 'runs of each chapter': content['runs'], **content['versions']}
+    now = {'runs of each chapter': times, **versions()}
+    then = {'runs of each chapter': content['runs'], **content['versions']}
     return [f'{what}: {old} in docs/results.json, {now.get(what)} now'
             for what, old in then.items() if now.get(what)!=old]
 
@@ -132,12 +131,14 @@ def differences(
     return told
 
 def merged(
-    runs:list  # of one chapter: for each run the rows of its results.json
-) -> list:     # rows with the median of the seconds, their range, and the largest peak
+    runs:list,        # of one chapter: for each run the rows of its results.json
+    elsewhere:str=''  # the machine, where it is not that of the other chapters
+) -> list:            # rows with the median of the seconds, their range, and the largest peak
     "Several runs of a chapter as one."
     seconds = [rows[0]['seconds'] for rows in runs]
     price = {'seconds': round(statistics.median(seconds), 1), 'seconds_range': [min(seconds), max(seconds)],
-             'peak_mb': max(rows[0]['peak_mb'] for rows in runs)}
+             'peak_mb': max(rows[0]['peak_mb'] for rows in runs),
+             **({'machine': elsewhere} if elsewhere else {})}
     return [{**r, **price} for r in runs[0] if _is_value(r)]
 
 def faults_of(
@@ -171,15 +172,16 @@ def take(
     if keep_plain:
         stay = before.get('plain', [])
     days = {**(others or {}).get('measured', {}), **dict.fromkeys(runs, datetime.date.today().isoformat())}
-    rows = []
+    rows, main = [], others['machine'] if others else machine
     for name in names:
-        rows += merged(runs[name]) if name in runs else old[name]
-    content = {'machine': machine, 'runs': min(map(len, runs.values())),
+        rows += merged(runs[name], machine if machine!=main else '') if name in runs else old[name]
+    content = {'machine': main, 'runs': min(map(len, runs.values())),
                'versions': others['versions'] if others else versions(),
-               'import_seconds': round(import_seconds, 3), 'measured': {k: days[k] for k in names},
+               'import_seconds': round(import_seconds, 3) if machine==main else others['import_seconds'],
+               'measured': {k: days[k] for k in names},
                'rows': rows, 'plain': sorted([*stay, *plain], key=lambda o: o['chapter']),
                'others': before.get('others', {})}
-    if before.get('machine')==machine and before.get('clone_minutes'):
+    if before.get('machine')==main and before.get('clone_minutes'):
         content['clone_minutes'] = before['clone_minutes']
     keep(content)
     return 'Written: docs/results.json, README.md, nbs/index.ipynb, the boxes of the chapters.'
@@ -241,9 +243,12 @@ def in_words(results:Measured) -> str:
         install, run = results.clone_minutes['installation'], results.clone_minutes['run']
         clone = (f' On the same machine, `make run` in a fresh clone took {install+run:.0f} minutes: '
                  f'{install:.1f} for the installation, {run:.1f} for the data and all chapters.')
+    elsewhere = {r['chapter'][:2]: r['machine'] for r in results.rows if 'machine' in r}
+    places = ''.join(f' Chapter {name} was measured on another machine, {where}: its seconds and memory do '
+                     'not compare with those of the others.' for name, where in sorted(elsewhere.items()))
     return (f'Measured {when}, each chapter {results.runs} times in fresh processes, sample edition, on '
-            f'{results.machine}. All runs gave the same values. Seconds are the median, with the range '
-            'behind it, and memory is the largest peak. All chapters together take '
+            f'{results.machine}.{places} All runs gave the same values. Seconds are the median, with the '
+            'range behind it, and memory is the largest peak. All chapters together take '
             f'{results.seconds()/60:.0f} minutes; '
             f'`import practicaldl` takes {results.import_seconds:.2g} s.{clone}')
 

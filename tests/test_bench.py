@@ -144,13 +144,26 @@ def test_chapters_are_measured_in_turns_and_plain_code_beside_them(played):
     values = [found[o] for o in ('seconds', 'plain_seconds', 'ratio', 'value', 'plain_value')]
     assert values==[4., 8., 2., 0.7, 0.4] and machine=='a laptop' and others['rows'] and not keep_plain
 
-def test_plain_code_can_stay_and_rows_of_another_machine_cannot(played, monkeypatch):
+def test_plain_code_can_stay_and_rows_of_other_versions_cannot(played, monkeypatch):
     assert commands.main(['measure', '06', '--times', '1', '--keep-plain'])==0
     assert played.ran==['06_transformers'] and played.taken[1]==[] and played.taken[-1] is True
-    monkeypatch.setattr(measured, 'hindrances', lambda content, machine, times: [f'machine: {machine}'])
-    with pytest.raises(SystemExit, match='machine: a laptop'):
+    monkeypatch.setattr(measured, 'hindrances', lambda content, times: [f'runs of each chapter: {times}'])
+    with pytest.raises(SystemExit, match='runs of each chapter: 3'):
         commands.main(['measure', '06'])
     assert played.ran==['06_transformers']
+
+def test_rows_of_another_machine_name_it(monkeypatch):
+    "The others keep theirs, and the page says that seconds do not compare."
+    written, others = {}, measured.kept()
+    monkeypatch.setattr(measured, 'keep', written.update)
+    measured.take({'05_mnist': [[row()]]*3}, [], 'a laptop', 9., others, keep_plain=True)
+    named = {r['chapter']: r.get('machine') for r in written['rows']}
+    assert named['05_mnist']=='a laptop' and named['06_transformers']!='a laptop'
+    assert {o: written[o] for o in ('machine', 'import_seconds')}.items() <= others.items()
+    said = measured.in_words(measured.Measured(**written))
+    assert 'Chapter 05 was measured on another machine, a laptop' in said
+    measured.take({'05_mnist': [[row()]]*3}, [], others['machine'], 9., others, keep_plain=True)
+    assert not any(r.get('machine') for r in written['rows'] if r['chapter']=='05_mnist')
 
 def test_a_run_that_differs_or_fails_is_told(tmp_path, monkeypatch, capsys):
     "The second run of a played chapter prints something else, the third has another value, the fourth fails."
