@@ -67,11 +67,12 @@ def listing(folder):
 
 @pytest.fixture
 def kaggle(tmp_path, wheel, usual_cache):
-    "Kaggle without internet: the wheel and one data set are attached, in a folder that cannot be written to."
-    attached, there = tmp_path/'input'/'practicaldl', twin_folder('MNIST_SAMPLE')
-    shelf = attached/there.parent.relative_to(usual_cache)
-    shutil.copytree(there, shelf/there.name)
-    shutil.copy(there.with_name(f'{there.name}.files.json'), shelf)
+    "Kaggle without internet: the wheel and two data sets are attached, in a folder that is read-only."
+    attached = tmp_path/'input'/'practicaldl'
+    for there in map(twin_folder, ('MNIST', 'MNIST_SAMPLE')):
+        shelf = attached/there.parent.relative_to(usual_cache)
+        shutil.copytree(there, shelf/there.name)
+        shutil.copy(there.with_name(f'{there.name}.files.json'), shelf)
     machine = Machine(tmp_path, wheel, KAGGLE_KERNEL_RUN_TYPE='Interactive',
                       PRACTICALDL_CACHE=str(attached), PRACTICALDL_LOCKED=str(attached))
     machine.attached, machine.working = attached, tmp_path/'working'
