@@ -1,4 +1,4 @@
-"""What chapter 02 exports: titles of films, series and their angular field, bytes as a picture."""
+"""What chapter 02 exports: titles of films, series and their angular field."""
 import numpy as np
 import pytest
 
@@ -76,19 +76,3 @@ def test_bells_rise_and_funnels_fall():
 def test_an_unknown_kind_is_told_the_known_ones():
     with pytest.raises(DataError, match="'sine'.*cylinder, bell, funnel"):
         intro.wave('sine', np.random.default_rng(0))
-
-# ------------------------------------------------------------------ bytes as a picture
-
-def test_a_file_is_its_bytes_in_rows(tmp_path):
-    file = tmp_path/'a name with blanks é.bin'
-    file.write_bytes(bytes(range(256)))
-    filled = np.append(np.arange(256), [0]*44).reshape(3, 100)   # the last row is filled up
-    np.testing.assert_array_equal(intro.file_picture(str(file), width=100), filled)
-    assert intro.file_picture(file, width=16).dtype==np.uint8
-    assert intro.file_picture(file, width=8, height=4).tolist()==np.arange(32).reshape(4, 8).tolist()
-
-def test_files_without_a_picture(tmp_path):
-    (tmp_path/'empty').write_bytes(b'')
-    for name, why in (('empty', 'is empty'), ('not there', 'cannot be read'), ('.', 'cannot be read')):
-        with pytest.raises(DataError, match=why):
-            intro.file_picture(tmp_path/name)
