@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MAX_CLASSES', 'MAX_SIDE', 'MAX_MB', 'Classifier', 'save_model', 'load_model', 'learn_known', 'open_upload',
-           'make_app', 'serve', 'space_folder']
+           'make_app', 'serve']
 
 # %% ../nbs/lib/serving.ipynb #e7bb4b8f
 import hashlib, json, os, sys
@@ -219,29 +219,3 @@ def serve(
         print(f'The page is at {app.local_url} until you press Ctrl+C.')
         app.block_thread()
     return app.local_url
-
-# %% ../nbs/lib/serving.ipynb #5e330f70
-_SPACE = {'app.py': '''from practicaldl.serving import load_model, make_app
-
-make_app(load_model('model'), title='Which of these is it?').launch(max_file_size='30mb')
-''', 'requirements.txt': '''--extra-index-url https://download.pytorch.org/whl/cpu
-practicaldl @ git+https://github.com/practicaldl/practicaldl
-gradio=={gradio}
-''', 'README.md': '''---
-title: Which of these is it?
-sdk: gradio
-sdk_version: {gradio}
-app_file: app.py
----
-'''}
-
-def space_folder(
-    model:Classifier,
-    folder:Path        # is made where it does not exist
-) -> Path:             # the folder
-    "Write what a Hugging Face Space needs: push the folder to a Space and it runs. Raises `CourseError`."
-    import gradio
-    folder = save_model(model, Path(folder)/'model').parent
-    for name, text in _SPACE.items():
-        (folder/name).write_text(text.format(gradio=gradio.__version__), encoding='utf-8')
-    return folder

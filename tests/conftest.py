@@ -9,7 +9,7 @@ from practicaldl.edition import choose_edition
 
 ROOT = Path(__file__).resolve().parent.parent
 CLOSED = 'http://127.0.0.1:9/simple'        # a port where nothing listens
-_usual_cache = cache_module.cache_dir()     # as it stands before any test changes the environment
+USUAL_CACHE = cache_module.cache_dir()     # as it stands before any test changes the environment
 
 # ------------------------------------------------------------------ a fresh start for each test
 
@@ -46,8 +46,8 @@ def cache(clean):
 @pytest.fixture
 def usual_cache(clean, monkeypatch):
     "The cache of the person who runs the tests: what is there is used, what is missing is fetched once."
-    monkeypatch.setenv('PRACTICALDL_CACHE', str(_usual_cache))
-    return _usual_cache
+    monkeypatch.setenv('PRACTICALDL_CACHE', str(USUAL_CACHE))
+    return USUAL_CACHE
 
 @pytest.fixture
 def read_only(tmp_path):

@@ -27,7 +27,7 @@ def test_darkness_and_rotation_do_what_they_say():
     with pytest.raises(ValueError, match="no shift 'fog': take blur"):
         shifted(gradient(), 'fog', 1)
 
-def test_reports_run_away_and_chance_holds_them_back():
+def test_reports_run_away_chance_holds_them_back_and_counting_visits_cures_them():
     def far(told):
         return np.abs(told[:, -1]-0.5).mean()
     alone, mixed = reports(200), reports(200, 0.2)
@@ -35,6 +35,7 @@ def test_reports_run_away_and_chance_holds_them_back():
     assert far(alone) > 0.45 > far(mixed) > 0.2
     assert abs(alone[:, -1].mean()-0.5) < 0.1    # neither lake is favoured
     assert far(reports(200, 1.0)) < 0.05         # visits by chance alone tell the truth
+    assert far(reports(200, per_visit=True)) < 0.1
     assert np.array_equal(reports(20), reports(20)) and not np.array_equal(reports(20), reports(20, seed=1))
 
 # ------------------------------------------------------------------ the bird model

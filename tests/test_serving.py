@@ -4,11 +4,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
+import nbformat
 import numpy as np
 import pytest
 import requests
 import torch
-from conftest import ROOT
+from conftest import ROOT, USUAL_CACHE
 from PIL import Image
 
 from practicaldl import serving
@@ -248,19 +249,6 @@ def test_a_person_uploads_a_picture(browser, page, pictures, wrong_files):
     context.close()
     assert [u for u in asked if not u.startswith((page[0], 'data:', 'blob:'))]==[] and complaints==[]
 
-@pytest.mark.slow
-def test_the_folder_of_a_space_runs(saved, pictures, tmp_path):
-    import gradio
-    import yaml
-    space = serving.space_folder(serving.load_model(saved), tmp_path/'space')
-    with served(['app.py'], cwd=space) as (address, _):
-        said, note = ask(client_of(address), pictures[1])
-    assert said['label'] in ('bird', 'plane') and 'only learnt' in note
-    head = yaml.safe_load((space/'README.md').read_text(encoding='utf-8').split('---')[1])
-    assert head['sdk_version']==gradio.__version__ and head['app_file']=='app.py'
-    needed = (space/'requirements.txt').read_text(encoding='utf-8').splitlines()
-    assert any('practicaldl @ git+https' in o for o in needed) and f'gradio=={gradio.__version__}' in needed
-
 def test_a_port_that_is_taken(saved):
     with socket.socket() as s:
         s.bind(('127.0.0.1', 0))
@@ -287,3 +275,80 @@ def test_where_no_page_can_be_opened_it_is_said(saved, monkeypatch, variable, to
     with pytest.raises(CourseError, match=told):
         serving.serve(app)
     app.close()
+
+
+# ------------------------------------------------------------ the page of chapter 03
+
+def cell_of(text):
+    "The one code cell of chapter 03 that holds this text."
+    nb = nbformat.read(ROOT/'nbs'/'03_production.ipynb', as_version=4)
+    found = [c.source for c in nb.cells if c.cell_type=='code' and text in c.source]
+    assert len(found)==1, text
+    return found[0]
+
+@pytest.fixture(scope='module')
+def chapter_page(tmp_path_factory):
+    "The page that a learner starts in chapter 03: its own cells, run as a program; and what they write."
+    folder = tmp_path_factory.mktemp('chapter')
+    run = [cell_of('default_exp production').replace('%matplotlib inline', ''), cell_of('learn = vision_'),
+           cell_of('prevent_thread_lock=').replace("print('The page is at', address)", ''),
+           "folder = work_folder('production')", cell_of('save_file(learn'), cell_of('web_page = '),
+           "print('127.0.0.1', flush=True)", 'page.block_thread()']
+    (folder/'run.py').write_text('\n'.join(run), encoding='utf-8')
+    env = dict(PRACTICALDL_CACHE=str(USUAL_CACHE), PRACTICALDL_EDITION='sample')
+    with served(['run.py'], cwd=folder, **env) as (address, _):
+        yield address, folder/'work'/'production'
+
+def image(path):
+    return np.asarray(Image.open(path).convert('RGB'), dtype=float)
+
+@pytest.mark.slow
+def test_the_picture_of_the_page_is_what_a_browser_shows(browser, chapter_page, tmp_path):
+    "PRACTICALDL_SCREENSHOTS names a folder where the new picture is left, for assets/page.png."
+    context = browser.new_context(viewport={'width': 820, 'height': 440})
+    tab = context.new_page()
+    tab.goto(chapter_page[0])
+    tab.locator('button.gallery-item').first.click()
+    tab.get_by_role('button', name='Submit').click()
+    tab.get_by_text('%').first.wait_for(timeout=60_000)
+    tab.wait_for_timeout(1500)   # the bars grow
+    shot = Path(os.environ.get('PRACTICALDL_SCREENSHOTS') or tmp_path)/'page.png'
+    tab.screenshot(path=str(shot))
+    seen = re.sub(r'\s+', ' ', tab.inner_text('body'))
+    context.close()
+    Image.open(shot).quantize(64).save(shot, optimize=True)
+    kept, new = image(ROOT/'practicaldl'/'assets'/'page.png'), image(shot)
+    assert kept.shape==new.shape and np.abs(kept-new).mean() < np.abs(kept-255).mean()/3
+    assert re.search(r'Is it a bird\?.*(bird|plane) \d+%', seen), seen
+
+@pytest.mark.slow
+def test_a_web_page_of_ones_own_asks_the_page(browser, chapter_page, pictures):
+    "The index.html of chapter 03, from another server, as it would stand on the web."
+    address, folder = chapter_page
+    words = [sys.executable, '-m', 'http.server', '--bind', '127.0.0.1', '--directory', str(folder), '0']
+    process = subprocess.Popen(words, env={**os.environ, 'PYTHONUNBUFFERED': '1'}, text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    context = browser.new_context()
+    try:
+        tab = context.new_page()
+        tab.goto(re.search(r'http://\S+/', process.stdout.readline())[0])
+        tab.set_input_files('#file', str(pictures[0]))
+        tab.get_by_text(re.compile('^(bird|plane)$')).wait_for(timeout=60_000)
+        assert tab.inner_text('#answer')==ask(client_of(address), pictures[0])['label']
+    finally:
+        context.close()
+        process.kill()
+        process.wait(20)
+
+@pytest.mark.slow
+def test_the_app_of_the_chapter_runs_without_a_notebook(chapter_page, pictures):
+    address, folder = chapter_page
+    magic, _, app = cell_of('%%writefile').partition('\n')
+    assert magic=='%%writefile {space}/app.py'
+    (folder/'space'/'app.py').write_text(app, encoding='utf-8')
+    cured = "import runpy, practicaldl.compat; runpy.run_path('app.py', run_name='__main__')"
+    with served(['-c', cured], cwd=folder/'space') as (own, _):   # `compat`: torchvision may not fit torch
+        said = ask(client_of(own), pictures[1])
+    expected = ask(client_of(address), pictures[1])
+    confidences = [{o['label']: o['confidence'] for o in answer['confidences']} for answer in (said, expected)]
+    assert confidences[0]==pytest.approx(confidences[1], abs=1e-3)
