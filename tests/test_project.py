@@ -38,7 +38,7 @@ def test_a_chapter_has_its_shape():
         cells, sources, text = code(nb), [c.source for c in code(nb)], prose(nb)
         outputs = [o for c in cells for o in c.outputs]
         read_by_learners = [c.source for c in cells if not is_folded(c)]
-        assert [o[:60] for o in read_by_learners if len(re.findall(r'(?m)^(?!#\|).*\S', o)) > 18]==[], name
+        assert [o[:60] for o in read_by_learners if len(re.findall(r'(?m)^(?!#\||%%).*\S', o)) > 18]==[], name
         assert re.match(r'# \S.*\n+> \S', nb.cells[0].source), name
         assert any(f"start('{name}'" in o for o in sources), name
         assert any('record(' in o and ('at_least' in o or 'at_most' in o) for o in sources), name

@@ -79,7 +79,7 @@ def test_the_loaded_model_gives_the_same_answers(pictures, tmp_path, arch, size)
     with learn.no_bar():
         theirs, _ = learn.get_preds(dl=learn.dls.test_dl(pictures[:16]))
     ours, features = model.answers(pictures[:16])
-    assert (ours-theirs).abs().max() <= 1e-6 and torch.allclose(features.norm(dim=1), torch.ones(16))
+    assert (ours-theirs).abs().max() <= 1e-5 and torch.allclose(features.norm(dim=1), torch.ones(16))
     assert list(model.predict(pictures[0]))[0]==model.vocab[ours[0].argmax()]
 
 def test_what_is_known_is_kept(saved, pictures):
