@@ -350,5 +350,5 @@ def test_the_app_of_the_chapter_runs_without_a_notebook(chapter_page, pictures):
     with served(['-c', cured], cwd=folder/'space') as (own, _):   # `compat`: torchvision may not fit torch
         said = ask(client_of(own), pictures[1])
     expected = ask(client_of(address), pictures[1])
-    confidences = [{o['label']: o['confidence'] for o in answer['confidences']} for answer in (said, expected)]
-    assert confidences[0]==pytest.approx(confidences[1], abs=1e-3)
+    own, notebooks = ({o['label']: o['confidence'] for o in a['confidences']} for a in (said, expected))
+    assert own==pytest.approx(notebooks, abs=1e-3)
