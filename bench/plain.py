@@ -67,13 +67,13 @@ def phrases():
     from datasets import Dataset
     from sklearn.model_selection import GroupShuffleSplit
     from transformers import AutoModelForSequenceClassification, AutoTokenizer, Trainer, TrainingArguments
-    from practicaldl.nlp import pair_group
     name = 'sentence-transformers/all-MiniLM-L6-v2'
     table, tokz = pd.read_csv(dataset('US_PATENTS')/'train.csv'), AutoTokenizer.from_pretrained(name)
     table['input'] = 'TEXT1: '+table.context+'; TEXT2: '+table.target+'; ANC1: '+table.anchor
     table['labels'] = table.score
-    splitter = GroupShuffleSplit(1, test_size=0.2, random_state=42)
-    parts = next(splitter.split(table, groups=pair_group(table.anchor, table.target)))
+    splitter = GroupShuffleSplit(test_size=0.2, random_state=42)
+    pairs = [' | '.join(sorted(o)) for o in zip(table.anchor, table.target)]   # both orders are one pair
+    parts = next(splitter.split(table, groups=pairs))
     train, valid = (Dataset.from_pandas(table.iloc[rows][['input', 'labels']], preserve_index=False)
                     .map(lambda o: tokz(o['input']), batched=True) for rows in parts)
     with tempfile.TemporaryDirectory() as d:

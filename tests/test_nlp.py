@@ -1,15 +1,11 @@
-"""What chapter 06 exports: pooling, the model for pairs of phrases, groups, Pearson's r, and a check."""
-import math
+"""What chapter 06 exports: pooling, and the model for pairs of phrases."""
 from types import SimpleNamespace
 
-import numpy as np
-import pandas as pd
 import pytest
 import torch
 from torch import nn
 
-from practicaldl.errors import CourseError
-from practicaldl.nlp import PhraseMatcher, check_submission, corr, mean_pool, pair_group
+from practicaldl.nlp import PhraseMatcher, mean_pool
 
 # ------------------------------------------------------------------ pooling and the model
 
@@ -91,60 +87,3 @@ def test_training_makes_it_better():
 
 def test_a_phrase_that_was_cut_off_is_no_crash(model):
     assert model(*rows([1, 9, SEP, SEP], [1, 9, SEP]))['logits'].tolist()==[[0], [0]]
-
-# ------------------------------------------------------------------ groups of pairs
-
-def test_both_orders_have_one_name_whatever_holds_the_texts():
-    table = pd.DataFrame({'anchor': ['Tent', ' sea'], 'target': ['roof', 'LAKE']}, index=[7, 3])
-    assert pair_group(table.anchor, table.target)==pair_group(iter(['roof', 'lake']), ('tent', 'sea'))
-    assert len(set(pair_group(['a', 'a', 'b'], ['b', 'c', 'c'])))==3
-    assert pair_group([], [])==[]
-
-def test_a_pair_needs_two():
-    with pytest.raises(CourseError, match='3 anchors and 1 targets'):
-        pair_group(['a', 'b', 'c'], ['d'])
-
-# ------------------------------------------------------------------ Pearson's r
-
-def test_r_is_that_of_scipy():
-    from scipy.stats import pearsonr
-    x, y = np.random.default_rng(0).normal(size=(2, 50))
-    assert corr(x, x+y)==pytest.approx(pearsonr(x, x+y)[0], abs=1e-12) and type(corr(x, y)) is float
-
-def test_r_takes_rows_and_columns():
-    column, series = np.array([[1.], [2.], [4.]]), pd.Series([1, 2, 4], index=[5, 6, 7])
-    for x in ([1, 2, 4], column, torch.tensor(column), series):
-        assert corr(x, [2, 4, 8])==pytest.approx(1)
-
-@pytest.mark.parametrize('x, y', [([1, 1, 1], [1, 2, 3]), ([1, 2, 3], [0.1, 0.1, 0.1])])
-def test_a_constant_has_no_r(x, y, recwarn):
-    assert math.isnan(corr(x, y)) and len(recwarn)==0
-
-@pytest.mark.parametrize('x, y, why', [
-    ([1, 2, 3], [1, 2], 'same length'), (np.ones((3, 2)), [1, 2, 3], 'same length'),
-    ([1], [1], 'at least two'), ([1, math.nan], [1, 2], 'missing or infinite')])
-def test_numbers_that_cannot_be_compared(x, y, why):
-    with pytest.raises(CourseError, match=why):
-        corr(x, y)
-
-# ------------------------------------------------------------------ a submission
-
-SAMPLE = pd.DataFrame({'id': ['a', 'b', 'c'], 'score': [0, 0, 0]})
-GOOD = SAMPLE.assign(score=[0.25, 0, 1.])
-
-def test_a_good_submission_passes():
-    check_submission(GOOD, SAMPLE)
-    check_submission(SAMPLE, SAMPLE)                                  # whole numbers
-    check_submission(GOOD.set_index(pd.Index([9, 8, 7])), SAMPLE)     # the index is not written
-
-@pytest.mark.parametrize('wrong, why', [
-    (GOOD.reset_index(), 'index'),
-    (GOOD[['score', 'id']], 'columns'),
-    (GOOD.iloc[:2], '2 rows, and should be 3'),
-    (GOOD.iloc[::-1], 'order'),
-    (GOOD.assign(score=['[0.1]', '[0.2]', '[0.3]']), 'not numbers'),
-    (GOOD.assign(score=[0.1, math.nan, 0.2]), '1 scores are missing'),
-    (GOOD.assign(score=[0.1, -0.2, 1.5]), '2 scores lie outside 0–1, for example -0.2')])
-def test_a_bad_submission_is_told_why(wrong, why):
-    with pytest.raises(CourseError, match=why):
-        check_submission(wrong, SAMPLE)

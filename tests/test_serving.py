@@ -291,7 +291,7 @@ def chapter_page(tmp_path_factory):
     "The page that a learner starts in chapter 03: its own cells, run as a program; and what they write."
     folder = tmp_path_factory.mktemp('chapter')
     run = [cell_of('default_exp production').replace('%matplotlib inline', ''), cell_of('learn = vision_'),
-           cell_of('prevent_thread_lock=').replace("print('The page is at', address)", ''),
+           cell_of('prevent_thread_lock=').replace("print('The page is at', public or address)", ''),
            "folder = work_folder('production')", cell_of('save_file(learn'), cell_of('web_page = '),
            "print('127.0.0.1', flush=True)", 'page.block_thread()']
     (folder/'run.py').write_text('\n'.join(run), encoding='utf-8')
