@@ -4,7 +4,7 @@ import importlib, sys
 from practicaldl.errors import CourseError
 
 COMMANDS = ('sync', 'notebooks', 'refresh', 'compare', 'repeat', 'offline', 'measure', 'clone', 'versions',
-            'results', 'full', 'audit', 'sbom', 'pretrain', 'scenes')
+            'results', 'full', 'audit', 'sbom', 'pretrain', 'reading', 'scenes')
 
 def main(words) -> int:
     if not words or words[0] not in COMMANDS:

@@ -276,11 +276,4 @@ d = { 'settings': { 'branch': 'main',
             'practicaldl.ulmfit': { 'practicaldl.ulmfit.SkipValidation': ('ulmfit.html#skipvalidation', 'practicaldl/ulmfit.py'),
                                     'practicaldl.ulmfit.SkipValidation.before_validate': ( 'ulmfit.html#skipvalidation.before_validate',
                                                                                            'practicaldl/ulmfit.py'),
-                                    'practicaldl.ulmfit._draw': ('ulmfit.html#_draw', 'practicaldl/ulmfit.py'),
-                                    'practicaldl.ulmfit.balanced_sample': ('ulmfit.html#balanced_sample', 'practicaldl/ulmfit.py'),
-                                    'practicaldl.ulmfit.count_tokens': ('ulmfit.html#count_tokens', 'practicaldl/ulmfit.py'),
-                                    'practicaldl.ulmfit.fit_gradually': ('ulmfit.html#fit_gradually', 'practicaldl/ulmfit.py'),
-                                    'practicaldl.ulmfit.half_on_gpu': ('ulmfit.html#half_on_gpu', 'practicaldl/ulmfit.py'),
-                                    'practicaldl.ulmfit.next_scores': ('ulmfit.html#next_scores', 'practicaldl/ulmfit.py'),
-                                    'practicaldl.ulmfit.surprises': ('ulmfit.html#surprises', 'practicaldl/ulmfit.py'),
-                                    'practicaldl.ulmfit.write': ('ulmfit.html#write', 'practicaldl/ulmfit.py')}}}
+                                    'practicaldl.ulmfit.surprises': ('ulmfit.html#surprises', 'practicaldl/ulmfit.py')}}}

@@ -141,7 +141,11 @@ def _number_of(text):
     return zlib.crc32(text.encode())
 
 # %% ../nbs/lib/samples.ipynb #fa003cdf
-def build_reviews(dest:Path, files:dict):   # files: 'Womens….parquet.brotli'
+def build_reviews(
+    dest:Path,     # an empty folder
+    files:dict,    # 'Womens….parquet.brotli'
+    draw:str=''    # another word: other clothes are held out for the test
+):
     "IMDB: `train` and `test` with `pos` and `neg`, and `unsup`; a file a review, named number_stars.txt."
     import pandas as pd
     df = pd.read_parquet(files['WomensClothingE-CommerceReviews.parquet.brotli'])
@@ -149,7 +153,7 @@ def build_reviews(dest:Path, files:dict):   # files: 'Womens….parquet.brotli'
     df = df[written].drop_duplicates('Review Text').reset_index(drop=True)
     text = (df['Title'].fillna('').str.strip() + '\n' + df['Review Text'].str.strip()).str.strip()
     stars = df['Rating'].astype(int)
-    held_out = df['Clothing ID'].map(lambda o: _number_of(str(o))%10 < 3)
+    held_out = df['Clothing ID'].map(lambda o: _number_of(draw+str(o))%10 < 3)
     groups, rest = {}, set(df.index)
     for part, here in (('train', ~held_out), ('test', held_out)):
         neg, pos = df.index[here & (stars<=2)], df.index[here & (stars==5)]
