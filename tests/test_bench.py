@@ -200,3 +200,23 @@ def test_a_run_without_a_network_fails_where_a_chapter_tries_to_leave(namespace,
     assert 'no attempt to leave the machine' in capfd.readouterr().out
     assert commands.main([*command, '05'])==1
     assert re.search(r'FAILED \d+ attempts .*: socket.getaddrinfo a.invalid', capfd.readouterr().err)
+
+# ------------------------------------------------------------------ what reading is worth
+
+def test_the_table_of_chapter_07_is_whole():
+    "Every network and rival at every size, three times each, from the program that is there."
+    from bench import reading
+    found = json.loads(reading.OUT.read_text(encoding='utf-8'))
+    networks = {'nothing', 'articles', 'reviews', 'both'}
+    rivals = {'counting words', 'frozen sentence vectors'}
+    assert set(found['accuracy'])==networks | rivals
+    for by_size in found['accuracy'].values():
+        assert list(by_size)==[str(n) for n in reading.SIZES]
+        assert all(len(o)==len(reading.SEEDS) and 0.5 < min(o) <= max(o) < 1 for o in by_size.values())
+
+def test_labels_are_drawn_evenly(tmp_path):
+    from bench import reading
+    files = [tmp_path/label/f'{i}.txt' for label in ('neg', 'pos') for i in range(20)]
+    one, same, other = (reading.draw(files, 10, seed) for seed in (0, 0, 1))
+    assert one==same!=other and len(set(one))==10
+    assert sum(f.parent.name=='pos' for f in one)==5
