@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['surprises', 'SkipValidation']
 
-# %% ../nbs/07_ulmfit.ipynb #17e44813
+# %% ../nbs/07_ulmfit.ipynb #80ba280e
 from .errors import CourseError
 
 def surprises(
@@ -25,7 +25,7 @@ def surprises(
     bits = torch.nn.functional.cross_entropy(scores.float(), numbers[1:], reduction='none')/math.log(2)
     return [learn.dls.vocab[i] for i in numbers[1:]], bits.cpu()
 
-# %% ../nbs/07_ulmfit.ipynb #ae6dfd72
+# %% ../nbs/07_ulmfit.ipynb #5a593c4b
 from fastai.callback.core import Callback, CancelValidException
 
 class SkipValidation(Callback):
