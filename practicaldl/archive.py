@@ -6,7 +6,7 @@
 __all__ = ['LIMIT_MB', 'ZIP_ENCODINGS', 'guess_encoding', 'extract']
 
 # %% ../nbs/lib/archive.ipynb #d4586142
-import shutil, stat, tarfile, zipfile, zlib
+import gzip, shutil, stat, tarfile, zipfile, zlib
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from .errors import DataError
@@ -104,7 +104,7 @@ def extract(
                 (dest/path).parent.mkdir(parents=True, exist_ok=True)
                 with read(member) as source, open(dest/path, 'wb') as f:
                     shutil.copyfileobj(source, f)
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error) as e:
+    except (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as e:
         raise DataError(f"{archive.name} is damaged ({e}). Get it again from its source.") from None
     except (NotImplementedError, RuntimeError) as e:   # a password, or a packing that Python does not know
         raise DataError(f"{archive.name} cannot be unpacked ({e}). Pack it again as a plain zip.") from None
