@@ -44,7 +44,7 @@ def draw(files, n:int, seed:int) -> list:
     return chosen
 
 def readers(path:Path) -> tuple:
-    "Two language models read the reviews, with and without articles before: their vocabulary and perplexities."
+    "Two language models read the reviews, with and without articles before: vocabulary and perplexities."
     from fastai.text.all import (AWD_LSTM, DataBlock, L, Perplexity, RandomSplitter, ShortEpochCallback,
                                  TextBlock, Tokenizer, awd_lstm_lm_config, get_text_files,
                                  language_model_learner, make_vocab, set_seed)
