@@ -116,7 +116,7 @@ def test_colab_without_the_repository(tmp_path, wheel, usual_cache):
 
 LACKING = re.compile(r'''(?x) \bos\.(fork|symlink|link|get[e]?uid|killpg|setsid|uname|chown|system|rename)\b
     | \bsignal\.(SIGKILL|SIGALRM|alarm)\b | \bimport\s(fcntl|resource|pwd|grp|termios|pty)\b
-    | ^\s*!(?!echo\b) | ^%%(?!writefile\b)\w   # these two are everywhere
+    | ^\s*!(?!echo\b) | ^%%(?!writefile\b|ranks\b)\w   # these are everywhere
     | shell=True | link_to | num_workers=[1-9]   # workers cannot find what a cell defines
     | (?<![\w.])open\((?!.*(encoding|'[rwax]b')) | (read|write)_text\((?!['"])(?!.*encoding)''')
 

@@ -1,144 +1,147 @@
-"""What chapter 08 exports, beside what it proves itself: other ways to start, to resume and to fail."""
-import subprocess, sys
+"""What chapter 08 does not show: its scripts in other hands; what `terminal` and `%%ranks` say of faults."""
+import json, re, sys
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from conftest import ROOT
+from safetensors.torch import save_file
 
-from practicaldl import scaling
+from practicaldl import ranks
 from practicaldl.errors import CourseError
-from practicaldl.scaling import (in_halves, last_error, launch, load_checkpoint, make_parts, paper_step,
-                                 read_run, run_script, save_checkpoint, train, train_resumable)
+from practicaldl.ranks import Ranks, last_error, start_ranks, terminal
+from practicaldl.scaling import step_time
 
-@pytest.fixture(scope='module', autouse=True)
-def one_thread():
-    "As in the chapter: a process with helper threads must not be copied."
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+CHAPTER = json.loads((ROOT/'nbs'/'08_scaling.ipynb').read_text(encoding='utf-8'))
 
 @pytest.fixture(scope='module')
-def path(tmp_path_factory):
-    "165 spots of ink, high ones and low ones, which stand in for the folder of MNIST_SAMPLE."
-    folder = tmp_path_factory.mktemp('digits')
-    rng = np.random.default_rng(0)
-    for i in range(165):
-        ink = rng.integers(0, 100, (28, 28), dtype=np.uint8)
-        digit = '37'[i%2]
-        ink[slice(0, 14) if digit=='3' else slice(14, 28)] += 100
-        (folder/'train'/digit).mkdir(parents=True, exist_ok=True)
-        Image.fromarray(ink).save(folder/'train'/digit/f'{i:03d}.png')
+def work(tmp_path_factory):
+    "A folder with the scripts as the chapter writes them, and 480 spots of ink in place of digits."
+    folder = tmp_path_factory.mktemp('scripts')
+    for cell in CHAPTER['cells']:
+        magic, _, script = ''.join(cell['source']).partition('\n')
+        name = re.fullmatch(r'%%writefile( -a)? \{work\}/(\w+\.py)', magic)
+        if name:
+            with open(folder/name[2], 'a' if name[1] else 'w', encoding='utf-8') as file:
+                file.write(script+'\n')
+    digit = torch.arange(480) % 10
+    ink = torch.rand(480, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    ink[torch.arange(480), 0, 2*digit] += 2   # each digit has a row of its own
+    save_file({'x': ink, 'y': digit}, folder/'training.safetensors')
     return folder
 
+def losses_of(file):
+    return np.array(torch.load(file, weights_only=True))
+
 @pytest.fixture(scope='module')
-def alone(path, tmp_path_factory):
-    "The undisturbed training of one process: two steps in each of three epochs."
-    out = tmp_path_factory.mktemp('alone')
-    launch(train, path, out, processes=1)
-    return read_run(out)
+def undisturbed(work):
+    "One process: three steps in each of two epochs."
+    terminal('python train.py one.pt', work)
+    return losses_of(work/'one.pt')
 
-# ------------------------------------------------------------------ the same result
-
-def test_parts_are_equal_in_every_process_and_no_batch_is_short(path):
-    (a, _, dl), (b, _, _) = make_parts(path, 80), make_parts(path, 80)
-    assert all(torch.equal(p, q) for p, q in zip(a.parameters(), b.parameters()))
-    assert [len(idx) for idx, _, _ in dl]==[80, 80]
-    assert make_parts(path, 80, double=True)[0][1].weight.dtype==torch.float64
+def test_the_scripts_are_all_there(work):
+    assert {o.name for o in work.glob('*.py')}=={'digits.py', 'train.py', 'resumable.py', 'ways.py'}
 
 @pytest.mark.slow
-def test_the_way_without_a_fork_gives_the_same(path, alone, tmp_path, monkeypatch):
-    "On Windows, on macOS, on Colab and beside a GPU a script starts the processes, with all arguments."
-    monkeypatch.setattr(scaling, 'can_fork', lambda: False)
-    launch(train, path, tmp_path/'out', accumulate=2, processes=2)
-    found = read_run(tmp_path/'out')
-    assert len(found['losses'])==12   # two for each step
-    assert found['losses'].reshape(-1, 2).mean(1)==pytest.approx(alone['losses'], abs=1e-5)
-    for first, second in zip(*found['rows']):
-        assert len(set(first) | set(second))==40
+def test_killed_with_two_processes_and_resumed_with_one(work, undisturbed, tmp_path):
+    "From the middle of the second epoch; the order of the rows hangs on no number of processes."
+    for name in 'digits.py', 'training.safetensors':
+        (tmp_path/name).write_bytes((work/name).read_bytes())
+    script = (work/'resumable.py').read_text(encoding='utf-8')
+    (tmp_path/'resumable.py').write_text(script.replace('% 10 == 0', '% 4 == 0'), encoding='utf-8')
+    with pytest.raises(CourseError, match='failed'):
+        terminal('torchrun --nproc-per-node 2 resumable.py 5', tmp_path)
+    assert [o.name for o in tmp_path.glob('step_*')]==['step_0004']
+    terminal('python resumable.py', tmp_path)
+    resumed = losses_of(tmp_path/'resumed.pt')
+    assert len(resumed)==6
+    assert resumed==pytest.approx(undisturbed, abs=1e-5)
+    assert undisturbed[-1] < undisturbed[0]
 
-def test_resumed_by_more_processes(path, alone, tmp_path):
-    launch(train_resumable, path, tmp_path, processes=1, epochs=2, save_every=3)
-    launch(train_resumable, path, tmp_path, processes=2, save_every=3)   # from the middle of an epoch
-    assert read_run(tmp_path)['losses']==pytest.approx(alone['losses'], abs=1e-5)
-    assert alone['losses'][-1] < alone['losses'][0]   # it does learn
-
-def test_the_order_of_fastai_seen_from_above():
-    rows = list(range(12))
-    assert in_halves(rows, 4)==[0, 1, 6, 7, 2, 3, 8, 9, 4, 5, 10, 11]
-    assert in_halves(rows, 4, parts=1)==rows
-
-class Writer:
-    "Something like an Accelerator that writes, and may fail in the middle."
-    is_main_process = True
-    def __init__(self, fails=False):
-        self.fails = fails
-    def wait_for_everyone(self):
-        pass
-    def load_state(self, folder):
-        self.loaded = folder.name
-    def save_state(self, folder):
-        folder.mkdir(parents=True)
-        if self.fails:
-            raise OSError('no space left')
-
-def test_a_half_checkpoint_is_never_taken(tmp_path):
-    assert load_checkpoint(Writer(), tmp_path)==(0, [])
-    save_checkpoint(Writer(), tmp_path, 9999, [.5])
-    save_checkpoint(Writer(), tmp_path, 10000, [.5, .4])
-    with pytest.raises(OSError):
-        save_checkpoint(Writer(fails=True), tmp_path, 10005, [.3])
-    reader = Writer()
-    assert load_checkpoint(reader, tmp_path)==(10000, [.5, .4]) and reader.loaded=='step_10000'
-    save_checkpoint(Writer(), tmp_path, 10005, [.3])   # over the half one
-    assert load_checkpoint(reader, tmp_path)==(10005, [.3])
-
-def test_the_calculated_step():
-    assert paper_step(1, 2., 1e9, 1e9, .1)==2
-    assert paper_step(2, 2., 1e9, 1e9, .1)==pytest.approx(1+1+.2)
-    assert paper_step(2, 2., 1e9, 1e9, .1, weak=True)==pytest.approx(2+1+.2)
-    assert paper_step([1, 4], 4., 0, 1, 0).tolist()==[4, 1]
-
-# ------------------------------------------------------------------ faults
-
-def test_a_batch_that_cannot_be_divided_is_told_in_a_line(path, tmp_path, capfd):
-    with pytest.raises(CourseError, match=r'^Process \d failed: ValueError: .*80.*3.*$'):
-        launch(train, path, tmp_path, processes=3)
+@pytest.mark.slow
+def test_three_processes_and_160_rows_are_refused_in_a_line(work, capfd):
+    with pytest.raises(CourseError, match=r'^`torchrun .*` failed: ValueError: .*160.*3'):
+        terminal('torchrun --nproc-per-node 3 train.py three.pt', work)
     assert 'Traceback' not in ''.join(capfd.readouterr())
 
-SLOW_COPIES = """import os, sys, time
-from pathlib import Path
-from practicaldl.scaling import launch
-copied = []
-os.register_at_fork(before=lambda: (time.sleep(0.5), copied.append(time.monotonic())))
-def note(folder): (Path(folder)/str(os.getpid())).write_text(str(time.monotonic()))
-launch(note, sys.argv[1], processes=3)
-times = [float(o.read_text()) for o in Path(sys.argv[1]).iterdir()]
-print(len(times), len(copied) >= 3, min(times) > max(copied))"""
+@pytest.mark.skipif(sys.platform!='linux', reason='only Linux sets such a limit')
+def test_a_table_that_fits_is_read_in_all_three_ways(work, capsys):
+    "So it is the limit that the third way fails at, and not a fault of its own."
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    table = pa.table({'price': [1.5, 2.5], 'sold': [2, 4]})
+    pq.write_table(table, work/'sales.parquet')
+    with pa.ipc.new_file(str(work/'sales.arrow'), table.schema) as file:
+        file.write_table(table)
+    terminal('python ways.py', work)
+    assert capsys.readouterr().out.count('13.00')==3
 
-@pytest.mark.skipif(not scaling.can_fork(), reason='processes are not copied here, but started anew')
-def test_nobody_begins_while_a_process_is_still_being_copied(tmp_path):
-    "Else a copy could inherit a lock that is held in the moment of copying, and wait for it for ever."
-    command = [sys.executable, '-c', SLOW_COPIES, str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, encoding='utf-8', timeout=200)
-    assert done.stdout.split()==['3', 'True', 'True'], done.stderr
+def test_the_law_of_a_step():
+    assert step_time(1, 100, 0.5, 0.01, 1e9, [])==1.5
+    assert step_time(4, 100, 0.5, 0.01, 0, [(4, 1, 0)])==0.75
+    within, between = (8, 1e9, 0.), (2, 1e8, 0.)
+    assert step_time(16, 0, 0, 0, 1e9, [within, between])==pytest.approx(2*7/8 + 10)
+    assert step_time(16, 0, 0, 0, 0, [(8, 1, .1), (2, 1, .1)])==pytest.approx(1.4 + .2)
 
-def test_scripts_that_fail_or_hang(tmp_path):
-    (tmp_path/'bad.py').write_text("raise ValueError('these digits are upside down')", encoding='utf-8')
-    (tmp_path/'long.py').write_text('import time; time.sleep(60)', encoding='utf-8')
-    with pytest.raises(CourseError, match='bad.py failed: ValueError: these digits are upside down'):
-        run_script(tmp_path/'bad.py', launcher='python')
-    with pytest.raises(CourseError, match='long.py was not ready after 1 s'):
-        run_script(tmp_path/'long.py', launcher='python', timeout=1)
-    with pytest.raises(CourseError, match="Did you mean 'accelerate'"):
-        run_script('x.py', launcher='acelerate')
+# ------------------------------------------------------------------ faults
 
 def test_the_line_that_names_the_error():
     text = '[rank1]: Traceback (most recent call last):\n[rank1]: a.MemoryError: no\nBError: later'
     assert last_error(text)=='a.MemoryError: no'
-    assert last_error('one\ntwo\n')=='two' and last_error('')=='it printed nothing'
+    assert last_error('one\ntwo\n')=='two'
+    assert last_error('')=='it printed nothing'
 
-def test_a_run_that_is_not_there(tmp_path):
-    with pytest.raises(CourseError, match='no run in'):
-        read_run(tmp_path)
+def test_commands_that_fail_or_hang(tmp_path):
+    (tmp_path/'bad.py').write_text("raise ValueError('these digits are upside down')", encoding='utf-8')
+    (tmp_path/'long.py').write_text('import time; time.sleep(60)', encoding='utf-8')
+    with pytest.raises(CourseError, match='`python bad.py` failed: ValueError: these digits are upside down'):
+        terminal('python bad.py', tmp_path)
+    with pytest.raises(CourseError, match='`python long.py` was not ready after 1 s'):
+        terminal('python long.py', tmp_path, timeout=1)
+    for command in 'acelerate launch x.py', 'accelerate lunch x.py':
+        with pytest.raises(CourseError, match="Did you mean 'accelerate launch'"):
+            terminal(command)
+
+def test_nothing_of_a_command_reaches_a_shell(tmp_path):
+    (tmp_path/'say.py').write_text("import sys; print(sys.argv[1:])", encoding='utf-8')
+    terminal('python say.py ; echo x > made', tmp_path)
+    assert not (tmp_path/'made').exists()
+
+def test_a_process_that_waits_for_another_is_stopped(monkeypatch):
+    "The one that failed is named at once; nobody waits for the end of the usual patience."
+    two = Ranks(2)
+    with pytest.raises(CourseError, match='^Process 1: ZeroDivisionError: .* A process did not answer'):
+        two.run("import os, time\nif os.environ['RANK']=='1':\n    1/0\ntime.sleep(60)")
+    assert all(o.poll() is not None for o in two.processes)
+    with pytest.raises(CourseError, match='start_ranks'):
+        two['1+1']
+
+def test_an_interrupted_cell_leaves_no_process(monkeypatch):
+    two = Ranks(2)
+    def interrupt(timeout):
+        raise KeyboardInterrupt
+    monkeypatch.setattr(two.arrived, 'get', interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        two.run('import time; time.sleep(60)')
+    assert all(o.poll() is not None for o in two.processes)
+
+def test_new_processes_take_the_place_of_the_old_ones(tmp_path):
+    first = start_ranks(1, tmp_path)
+    first.run('x = 3')
+    assert first['x*2']==[6]
+    second = start_ranks(2, tmp_path)
+    assert first.processes[0].poll() is not None
+    with pytest.raises(CourseError, match="Process 0: NameError: name 'x'"):
+        second['x']
+    assert second["__import__('os').getcwd()"]==[str(tmp_path.resolve())]*2
+    second.stop()
+
+def test_what_a_library_writes_does_not_get_between_the_answers():
+    one = Ranks(1)
+    one.run("import os\nos.write(1, b'a warning of C code')\nsys = __import__('sys')\nsys.stderr.write('x')")
+    assert one['[1, 2.5, None]']==[[1, 2.5, None]]
+    with pytest.raises(CourseError, match='TypeError|AttributeError'):
+        one['{1, 2}']
+    assert one['2']==[2]
+    one.stop()
+    assert ranks.process_settings()['HF_HUB_OFFLINE']=='1'
