@@ -5,29 +5,28 @@
 # %% auto #0
 __all__ = ['process_settings', 'last_error', 'terminal', 'serve', 'Ranks', 'start_ranks']
 
-# %% ../nbs/lib/ranks.ipynb #cd54cba6
+# %% ../nbs/lib/ranks.ipynb #b45f8385
 import json, os, queue, re, shlex, socket, subprocess, sys, threading, time
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from io import StringIO
 from pathlib import Path
+import psutil
 from .errors import CourseError, did_you_mean
 
-# %% ../nbs/lib/ranks.ipynb #441e242f
-def process_settings() -> dict:   # for `subprocess`
+# %% ../nbs/lib/ranks.ipynb #9a6d1fd1
+def process_settings() -> dict:
     "The environment of a process that trains together with others of this machine, on its processor."
     loopback = {'linux': {'GLOO_SOCKET_IFNAME': 'lo'}, 'darwin': {'GLOO_SOCKET_IFNAME': 'lo0'}}
     return {**os.environ, **loopback.get(sys.platform, {'USE_LIBUV': '0'}),
             'OMP_NUM_THREADS': '1', 'MKL_NUM_THREADS': '1', 'ACCELERATE_USE_CPU': 'true',
             'TORCH_CPP_LOG_LEVEL': 'ERROR', 'HF_HUB_OFFLINE': '1', 'PYTHONIOENCODING': 'utf-8'}
 
-# %% ../nbs/lib/ranks.ipynb #800fc2c1
+# %% ../nbs/lib/ranks.ipynb #cdd56a24
 _LAUNCHERS = {'python': [], 'torchrun': ['-m', 'torch.distributed.run'],
               'accelerate launch': ['-m', 'accelerate.commands.launch']}
 
-def last_error(
-    text:str   # what a command wrote to its standard error
-) -> str:      # one line
-    "The line that names the error: the first that begins like `SomeError:`, else the last line."
+def last_error(text:str) -> str:
+    "Of a long report the line that names the error: the first that begins like `SomeError:`, else the last."
     lines = [re.sub(r'^\[rank\d+\]:\s*', '', o).strip() for o in text.splitlines() if o.strip()]
     named = [o for o in lines if re.match(r'[\w.]*(Error|Exception|Missed)\b', o)]
     return (named[:1] or lines[-1:] or ['it printed nothing'])[0][:300]
@@ -39,21 +38,26 @@ def terminal(
     timeout:int=300   # seconds, after which it is stopped
 ):
     "Run a command and print what it says. Raises `CourseError` with the line that names the error."
-    words = shlex.split(command)
+    words, began = shlex.split(command), time.perf_counter()
     first = ' '.join(words[:1 + (words[:1]==['accelerate'])])
     if first not in _LAUNCHERS:
         raise CourseError(did_you_mean(first, list(_LAUNCHERS), 'command'))
     words = [sys.executable, *_LAUNCHERS[first], *words[len(first.split()):]]
-    began = time.perf_counter()
-    try:
-        done = subprocess.run(words, cwd=folder, env=process_settings(), capture_output=True,
-                              text=True, encoding='utf-8', errors='replace', timeout=timeout)
-    except subprocess.TimeoutExpired:
-        raise CourseError(f'`{command}` was not ready after {timeout} s and was stopped. '
-                          'Is one process waiting for another?') from None
-    print(done.stdout, end='')
-    if done.returncode:
-        raise CourseError(f'`{command}` failed: {last_error(done.stderr)}')
+    with subprocess.Popen(words, cwd=folder, env=process_settings(), stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, encoding='utf-8', errors='replace') as process:
+        try:
+            said, errors = process.communicate(timeout=timeout)
+        except BaseException as e:   # also an interrupted cell: nothing may go on in the background
+            for o in [*psutil.Process(process.pid).children(recursive=True), process]:
+                with suppress(psutil.NoSuchProcess):
+                    o.kill()
+            if isinstance(e, subprocess.TimeoutExpired):
+                raise CourseError(f'`{command}` was not ready after {timeout} s and was stopped. '
+                                  'Is one process waiting for another?') from None
+            raise
+    print(said, end='')
+    if process.returncode:
+        raise CourseError(f'`{command}` failed: {last_error(errors)}')
     print(f'with its start {time.perf_counter()-began:.1f} s')
 
 # %% ../nbs/lib/ranks.ipynb #ead18509
@@ -64,14 +68,11 @@ def serve():
     space = {'__name__': '__main__'}
     sys.path.insert(0, '')
     for line in sys.stdin:
-        (kind, text), said, error, value = json.loads(line), StringIO(), None, None
+        (kind, text), said = json.loads(line), StringIO()
         try:
             with redirect_stdout(said):
-                if kind=='run':
-                    exec(compile(text, 'the cell', 'exec'), space)
-                else:
-                    value = eval(text, space)
-            answer = json.dumps([said.getvalue(), error, value], default=lambda o: o.tolist())
+                value = eval(text, space) if kind=='get' else exec(compile(text, 'the cell', 'exec'), space)
+            answer = json.dumps([said.getvalue(), None, value], default=lambda o: o.tolist())
         except Exception as e:   # a cell can raise anything; the notebook shows it
             answer = json.dumps([said.getvalue(), f'{type(e).__name__}: {e}', None])
         print(answer, file=answers, flush=True)
@@ -90,15 +91,15 @@ class Ranks:
         n:int=2,          # how many
         folder:Path='.'   # where they work
     ):
-        meeting = {'WORLD_SIZE': str(n), 'LOCAL_WORLD_SIZE': str(n), 'MASTER_ADDR': '127.0.0.1',
-                   'MASTER_PORT': str(_free_port()), **process_settings()}
+        meeting = {'WORLD_SIZE': str(n), 'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': str(_free_port())}
         self.arrived = queue.Queue()   # pairs of rank and answer; None where a process has ended
         self.processes = []
         for rank in range(n):
             self.processes.append(subprocess.Popen(
                 [sys.executable, '-c', 'from practicaldl.ranks import serve; serve()'], cwd=folder,
-                env={**meeting, 'RANK': str(rank), 'LOCAL_RANK': str(rank)}, stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, encoding='utf-8'))
+                env={**process_settings(), **meeting, 'RANK': str(rank), 'LOCAL_RANK': str(rank)},
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                encoding='utf-8'))
             threading.Thread(target=self._listen, args=(rank,), daemon=True).start()
 
     def _listen(self, rank):
@@ -123,12 +124,10 @@ class Ranks:
         except BaseException as e:
             self.stop()
             failed = [f'Process {rank}: {o[1]}.' for rank, o in answers.items() if o[1]]
-            if isinstance(e, queue.Empty):
-                failed += ['A process did not answer, and all were stopped. Does it wait for another? '
-                           '`start_ranks` starts new ones.']
-                raise CourseError(' '.join(failed)) from None
-            if isinstance(e, OSError):
-                raise CourseError('The processes were stopped. `start_ranks` starts new ones.') from None
+            if isinstance(e, (queue.Empty, OSError)):
+                why = ('A process did not answer, and all were stopped. Does it wait for another?'
+                       if isinstance(e, queue.Empty) else 'The processes were stopped.')
+                raise CourseError(' '.join([*failed, why, '`start_ranks` starts new ones.'])) from None
             raise
         return [answers[rank] for rank in sorted(answers)]
 
@@ -141,9 +140,7 @@ class Ranks:
         answers = self._ask('run', cell, timeout)
         for rank, (said, _, _) in enumerate(answers):
             print(''.join(f'[{rank}] {line}\n' for line in said.splitlines()), end='')
-        for rank, (_, error, _) in enumerate(answers):
-            if error:
-                raise CourseError(f'Process {rank}: {error}')
+        self._raise_first(answers)
 
     def __getitem__(
         self,
@@ -151,10 +148,13 @@ class Ranks:
     ) -> list:     # its value in each process
         "The value of an expression in each process."
         answers = self._ask('get', expression, 60)
+        self._raise_first(answers)
+        return [value for _, _, value in answers]
+
+    def _raise_first(self, answers):
         for rank, (_, error, _) in enumerate(answers):
             if error:
                 raise CourseError(f'Process {rank}: {error}')
-        return [value for _, _, value in answers]
 
     def stop(self):
         "End all processes, whatever they do."

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['step_time']
 
-# %% ../nbs/08_scaling.ipynb #6ae05723
+# %% ../nbs/08_scaling.ipynb #10829c83
 def step_time(
     n:int,             # devices
     rows:float,        # of the global batch
@@ -17,6 +17,5 @@ def step_time(
     "A data-parallel step: calculating, and then a ring all-reduce on each level."
     seconds = fixed + per_row*rows/n
     for devices, bandwidth, latency in levels:
-        rounds = 2*(devices-1)
-        seconds += rounds/devices*gradient/bandwidth + rounds*latency
+        seconds += 2*(devices-1) * (gradient/devices/bandwidth + latency)
     return seconds

@@ -2,6 +2,7 @@
 import json, re, sys
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from conftest import ROOT
@@ -93,11 +94,14 @@ def test_the_line_that_names_the_error():
 
 def test_commands_that_fail_or_hang(tmp_path):
     (tmp_path/'bad.py').write_text("raise ValueError('these digits are upside down')", encoding='utf-8')
-    (tmp_path/'long.py').write_text('import time; time.sleep(60)', encoding='utf-8')
+    (tmp_path/'long.py').write_text('import subprocess, sys\n'
+                                    'subprocess.run([sys.executable, "-c", "import time; time.sleep(60)"])',
+                                    encoding='utf-8')
     with pytest.raises(CourseError, match='`python bad.py` failed: ValueError: these digits are upside down'):
         terminal('python bad.py', tmp_path)
     with pytest.raises(CourseError, match='`python long.py` was not ready after 1 s'):
         terminal('python long.py', tmp_path, timeout=1)
+    assert psutil.wait_procs(psutil.Process().children(recursive=True), timeout=5)[1]==[]   # nor its child
     for command in 'acelerate launch x.py', 'accelerate lunch x.py':
         with pytest.raises(CourseError, match="Did you mean 'accelerate launch'"):
             terminal(command)
