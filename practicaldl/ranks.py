@@ -17,8 +17,8 @@ from .errors import CourseError, did_you_mean
 def process_settings() -> dict:
     "The environment of a process that trains together with others of this machine, on its processor."
     loopback = {'linux': {'GLOO_SOCKET_IFNAME': 'lo'}, 'darwin': {'GLOO_SOCKET_IFNAME': 'lo0'}}
-    return {**os.environ, **loopback.get(sys.platform, {'USE_LIBUV': '0'}),
-            'OMP_NUM_THREADS': '1', 'MKL_NUM_THREADS': '1', 'ACCELERATE_USE_CPU': 'true',
+    return {**os.environ, **loopback.get(sys.platform, {'USE_LIBUV': '0'}), 'OMP_NUM_THREADS': '1',
+            'MKL_NUM_THREADS': '1', 'ACCELERATE_USE_CPU': 'true', 'CUDA_VISIBLE_DEVICES': '',
             'TORCH_CPP_LOG_LEVEL': 'ERROR', 'HF_HUB_OFFLINE': '1', 'PYTHONIOENCODING': 'utf-8'}
 
 # %% ../nbs/lib/ranks.ipynb #cdd56a24
@@ -39,7 +39,7 @@ def terminal(
 ):
     "Run a command and print what it says. Raises `CourseError` with the line that names the error."
     words, began = shlex.split(command), time.perf_counter()
-    first = ' '.join(words[:1 + (words[:1]==['accelerate'])])
+    first = ' '.join(words[:1 + command.startswith('accelerate')])
     if first not in _LAUNCHERS:
         raise CourseError(did_you_mean(first, list(_LAUNCHERS), 'command'))
     words = [sys.executable, *_LAUNCHERS[first], *words[len(first.split()):]]
