@@ -1,5 +1,5 @@
 """What chapter 08 does not show: its scripts in other hands; what `terminal` and `%%ranks` say of faults."""
-import json, re, sys
+import json, re, shutil, sys
 
 import numpy as np
 import psutil
@@ -21,10 +21,9 @@ def work(tmp_path_factory):
     folder = tmp_path_factory.mktemp('scripts')
     for cell in CHAPTER['cells']:
         magic, _, script = ''.join(cell['source']).partition('\n')
-        name = re.fullmatch(r'%%writefile( -a)? \{work\}/(\w+\.py)', magic)
+        name = re.fullmatch(r'%%writefile \{work\}/(\w+\.py)', magic)
         if name:
-            with open(folder/name[2], 'a' if name[1] else 'w', encoding='utf-8') as file:
-                file.write(script+'\n')
+            (folder/name[1]).write_text(script+'\n', encoding='utf-8')
     digit = torch.arange(480) % 10
     ink = torch.rand(480, 1, 28, 28, generator=torch.Generator().manual_seed(0))
     ink[torch.arange(480), 0, 2*digit] += 2   # each digit has a row of its own
@@ -41,23 +40,47 @@ def undisturbed(work):
     return losses_of(work/'one.pt')
 
 def test_the_scripts_are_all_there(work):
-    assert {o.name for o in work.glob('*.py')}=={'digits.py', 'train.py', 'resumable.py', 'ways.py'}
+    names = {'digits', 'train', 'begin', 'checkpoints', 'resumable', 'ways', 'limited'}
+    assert {o.stem for o in work.glob('*.py')}==names
 
-@pytest.mark.slow
-def test_killed_with_two_processes_and_resumed_with_one(work, undisturbed, tmp_path):
-    "From the middle of the second epoch; the order of the rows hangs on no number of processes."
-    for name in 'digits.py', 'training.safetensors':
+@pytest.fixture
+def copied(work, tmp_path):
+    "The scripts once more, with a checkpoint every four steps."
+    for name in 'digits.py', 'begin.py', 'checkpoints.py', 'training.safetensors':
         (tmp_path/name).write_bytes((work/name).read_bytes())
     script = (work/'resumable.py').read_text(encoding='utf-8')
     (tmp_path/'resumable.py').write_text(script.replace('% 10 == 0', '% 4 == 0'), encoding='utf-8')
+    return tmp_path
+
+@pytest.mark.slow
+def test_killed_with_two_processes_and_resumed_with_one(copied, undisturbed):
+    "From the middle of the second epoch; the order of the rows hangs on no number of processes."
     with pytest.raises(CourseError, match='failed'):
-        terminal('torchrun --nproc-per-node 2 resumable.py 5', tmp_path)
-    assert [o.name for o in tmp_path.glob('step_*')]==['step_0004']
-    terminal('python resumable.py', tmp_path)
-    resumed = losses_of(tmp_path/'resumed.pt')
+        terminal('torchrun --nproc-per-node 2 resumable.py 5', copied)
+    assert [o.name for o in copied.glob('step_*')]==['step_000004']
+    terminal('python resumable.py', copied)
+    resumed = losses_of(copied/'resumed.pt')
     assert len(resumed)==6
     assert resumed==pytest.approx(undisturbed, abs=1e-5)
     assert undisturbed[-1] < undisturbed[0]
+
+@pytest.mark.slow
+def test_a_net_that_draws_random_numbers_is_resumed_to_the_bit(copied):
+    "Dropout draws in each step, so the state of the random numbers has to come back, too."
+    def change(name, old, new):
+        text = (copied/name).read_text(encoding='utf-8')
+        assert old in text
+        (copied/name).write_text(text.replace(old, new), encoding='utf-8')
+    change('digits.py', 'nn.Flatten(), ', 'nn.Flatten(), nn.Dropout(0.3), ')
+    change('resumable.py', 'process_index == 1', 'process_index == 0')
+    terminal('python resumable.py', copied)
+    undisturbed = losses_of(copied/'resumed.pt')
+    for o in copied.glob('step_*'):
+        shutil.rmtree(o)
+    with pytest.raises(CourseError, match='failed'):
+        terminal('python resumable.py 5', copied)
+    terminal('python resumable.py', copied)
+    assert losses_of(copied/'resumed.pt').tolist()==undisturbed.tolist()
 
 @pytest.mark.slow
 def test_three_processes_and_160_rows_are_refused_in_a_line(work, capfd):
@@ -74,7 +97,7 @@ def test_a_table_that_fits_is_read_in_all_three_ways(work, capsys):
     pq.write_table(table, work/'sales.parquet')
     with pa.ipc.new_file(str(work/'sales.arrow'), table.schema) as file:
         file.write_table(table)
-    terminal('python ways.py', work)
+    terminal('python limited.py', work)
     assert capsys.readouterr().out.count('13.00')==3
 
 def test_the_law_of_a_step():
