@@ -34,18 +34,29 @@ def cells_of(notebook:Path, section:str) -> list:
     cells = json.loads(notebook.read_text(encoding='utf-8'))['cells']
     return [c for c in cells if c['metadata'].get('practicaldl', {}).get('section')==section]
 
+def times_of(
+    cell:dict   # of a notebook executed by `practicaldl run`
+) -> tuple:     # when it began and when it ended, as nbclient keeps it there
+    kept = cell['metadata']['execution']
+    return tuple(datetime.datetime.fromisoformat(kept[k].replace('Z', '+00:00'))
+                 for k in ('iopub.execute_input', 'shell.execute_reply'))
+
 def seconds_of(
     notebook:Path,  # executed by `practicaldl run`
     section:str     # of `SECTIONS`
 ) -> float:
-    "How long the cells of a section took, by the times that nbclient keeps in the notebook."
-    total = 0.0
-    for cell in cells_of(notebook, section):
-        kept = cell['metadata']['execution']
-        began, ended = (datetime.datetime.fromisoformat(kept[k].replace('Z', '+00:00'))
-                        for k in ('iopub.execute_input', 'shell.execute_reply'))
-        total += (ended-began).total_seconds()
-    return total
+    "How long the cells of a section took."
+    spans = [times_of(cell) for cell in cells_of(notebook, section)]
+    return sum((ended-began).total_seconds() for began, ended in spans)
+
+def wait_of(
+    notebook:Path   # executed by `practicaldl run`; {"practicaldl": {"result": true}} marks the first result
+) -> float:
+    "How long a learner waits, from the start of the first cell to the first result of a model."
+    cells = json.loads(notebook.read_text(encoding='utf-8'))['cells']
+    ran = [c for c in cells if 'execution' in c['metadata']]
+    result = next(c for c in ran if c['metadata'].get('practicaldl', {}).get('result'))
+    return round((times_of(result)[1]-times_of(ran[0])[0]).total_seconds(), 1)
 
 def import_seconds(times=5) -> float:
     "How long `import practicaldl` takes in a fresh process: the median, in seconds."
@@ -79,9 +90,10 @@ def run_all(names:list, times:int) -> dict:
             rows, failure = ran(name, OUT/f'{turn}'/name)
             if failure:
                 sys.exit(f'Nothing was written: {name} failed.\n{failure}')
-            runs[name].append(rows)
+            wait = wait_of(OUT/f'{turn}'/name/f'{name}.ipynb')
+            runs[name].append([{**row, 'first_seconds': wait} for row in rows])
             told += unlike(OUT/'1'/name/f'{name}.ipynb', OUT/f'{turn}'/name/f'{name}.ipynb')
-            price = f"{rows[0]['seconds']:7.1f} s  {rows[0]['peak_mb']:>6,} MB"
+            price = f"{rows[0]['seconds']:7.1f} s  {rows[0]['peak_mb']:>6,} MB, first result {wait:.0f} s"
             print(f'run {turn} of {times}  {name:<20} {price}', flush=True)
     if told:
         sys.exit('Nothing was written: the outputs of two runs differ.\n'+'\n'.join(told))

@@ -137,6 +137,7 @@ def merged(
     "Several runs of a chapter as one."
     seconds = [rows[0]['seconds'] for rows in runs]
     price = {'seconds': round(statistics.median(seconds), 1), 'seconds_range': [min(seconds), max(seconds)],
+             'first_seconds': round(statistics.median(rows[0]['first_seconds'] for rows in runs), 1),
              'peak_mb': max(rows[0]['peak_mb'] for rows in runs),
              **({'machine': elsewhere} if elsewhere else {})}
     return [{**r, **price} for r in runs[0] if _is_value(r)]
@@ -259,8 +260,9 @@ def results_table(results:Measured) -> str:
         low, high = (f'{o:.0f}' for o in r['seconds_range'])
         seconds = f"{r['seconds']:.0f}" + ('' if low==high else f' ({low}–{high})')
         rows.append([r['chapter'], inside_table(r['metric']), number(r['value']), bar(r['bar']), seconds,
-                     f"{r['peak_mb']:,}"])
-    return table(['chapter', 'measured', 'value', 'bar', 'seconds', 'peak MB'], rows)
+                     f"{r['first_seconds']:.0f}" if 'first_seconds' in r else '', f"{r['peak_mb']:,}"])
+    heads = ['chapter', 'measured', 'value', 'bar', 'seconds', 'to the first result', 'peak MB']
+    return table(heads, rows)
 
 def dates_table(results:Measured) -> str:
     "When each chapter last ran to its end: with the lock, with the newest and with the oldest versions."

@@ -21,7 +21,8 @@ def notebook(path, *outputs, sources=None):
     return path
 
 def row(value=0.97, seconds=10., metric='accuracy', chapter='05_mnist'):
-    return dict(chapter=chapter, metric=metric, value=value, seconds=seconds, peak_mb=900, passed=True)
+    return dict(chapter=chapter, metric=metric, value=value, seconds=seconds, first_seconds=3., peak_mb=900,
+                passed=True)
 
 @pytest.mark.parametrize('words', [[], ['measuer'], ['measure', '99_no'], ['compare', 'nowhere']])
 def test_a_wrong_command_ends_in_a_line(words):
@@ -123,7 +124,7 @@ def played(tmp_path, monkeypatch):
         for cell, seconds in zip(nb['cells'], ('01.500', '02.500')):
             times = {'iopub.execute_input': '2026-01-01T00:00:00.000Z',
                      'shell.execute_reply': f'2026-01-01T00:00:{seconds}Z'}
-            cell['metadata'] = {'execution': times, 'practicaldl': {'section': 'phrases'}}
+            cell['metadata'] = {'execution': times, 'practicaldl': {'section': 'phrases', 'result': True}}
         (out/f'{name}.ipynb').write_text(json.dumps(nb), encoding='utf-8')
         return [row(0.7, 7., 'Pearson r on held-back pairs', name)], ''
     def run_plain(section):
@@ -141,6 +142,7 @@ def test_chapters_are_measured_in_turns_and_plain_code_beside_them(played):
     assert played.ran==['phrases', *['05_mnist', '06_transformers']*3]
     runs, (found,), machine, _, others, keep_plain = played.taken
     assert [(name, len(o)) for name, o in runs.items()]==[('05_mnist', 3), ('06_transformers', 3)]
+    assert runs['05_mnist'][0][0]['first_seconds']==1.5
     values = [found[o] for o in ('seconds', 'plain_seconds', 'ratio', 'value', 'plain_value')]
     assert values==[4., 8., 2., 0.7, 0.4] and machine=='a laptop' and others['rows'] and not keep_plain
 

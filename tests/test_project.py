@@ -44,6 +44,8 @@ def test_a_chapter_has_its_shape():
         assert any('record(' in o and ('at_least' in o or 'at_most' in o) for o in sources), name
         shown = {kind for c in cells[:5] for o in c.outputs for kind in o.get('data', {})}
         assert {'image/png', 'text/html'} & shown, name
+        first = [c for c in cells if c.metadata.get('practicaldl', {}).get('result')]   # see bench measure
+        assert len(first)==1 and first[0] in cells[:5] and not is_folded(first[0]), name
         assert 0 < nb.metadata.practicaldl.memory_mb <= CURRICULUM['memory_mb'][name], name
         folds = re.findall(r'<details>\s*<summary>(.*?)</summary>(.*?)</details>', text, re.S)
         titles = [title for title, _ in folds]
