@@ -3,8 +3,8 @@ import importlib, sys
 
 from practicaldl.errors import CourseError
 
-COMMANDS = ('sync', 'notebooks', 'refresh', 'compare', 'repeat', 'offline', 'measure', 'clone', 'versions',
-            'results', 'full', 'audit', 'sbom', 'pretrain', 'reading', 'scenes')
+COMMANDS = ('sync', 'notebooks', 'refresh', 'compare', 'repeat', 'offline', 'measure', 'plain', 'clone',
+            'versions', 'results', 'full', 'audit', 'sbom', 'pretrain', 'reading', 'scenes')
 
 def main(words) -> int:
     if not words or words[0] not in COMMANDS:

@@ -1,5 +1,4 @@
-"""Measure the course: `python -m bench measure`. Every chapter runs three times in fresh processes, in turns,
-and beside it, in the same session, some of its sections in plain fastai or transformers (bench/plain.py).
+"""Measure the course: `python -m bench measure`. Every chapter runs three times in fresh processes, in turns.
 The result goes to docs/results.json, from which README, the site and the boxes of the chapters are written,
 and the outputs of the first run go into the notebooks.
 
@@ -8,7 +7,7 @@ That needs the versions and the number of runs of the file; where the machine is
 
 Nothing is written where a chapter fails, misses a bar or does not give the same values each time.
 """
-import argparse, datetime, json, os, statistics, subprocess, sys
+import argparse, datetime, json, statistics, subprocess, sys
 from pathlib import Path
 
 from bench import ROOT, machine, ran
@@ -18,16 +17,6 @@ from bench import results as measured
 from practicaldl.cli import find_chapters
 
 OUT = ROOT/'build'/'bench'   # for the executed notebooks
-
-# Section of plain.py -> chapter, metric, whether more is better. The cells of the chapter that do the same
-# work carry its name in their metadata: {"practicaldl": {"section": "pets"}}.
-SECTIONS = {
-    'pets':     ('02_intro', 'cats and dogs: error rate', False),
-    'reviews':  ('02_intro', 'reviews: accuracy', True),
-    'salaries': ('02_intro', 'table: accuracy', True),
-    'films':    ('02_intro', 'films: mean squared error', False),
-    'phrases':  ('06_transformers', 'Pearson r on held-back pairs', True),
-}
 
 def cells_of(notebook:Path, section:str) -> list:
     "The cells of a notebook that carry the name of a section."
@@ -43,7 +32,7 @@ def times_of(
 
 def seconds_of(
     notebook:Path,  # executed by `practicaldl run`
-    section:str     # of `SECTIONS`
+    section:str     # of `SECTIONS` in bench/plain.py
 ) -> float:
     "How long the cells of a section took."
     spans = [times_of(cell) for cell in cells_of(notebook, section)]
@@ -64,24 +53,6 @@ def import_seconds(times=5) -> float:
     said = [subprocess.check_output([sys.executable, '-c', code], cwd=ROOT, text=True) for _ in range(times)]
     return statistics.median(map(float, said))
 
-def run_plain(section:str) -> dict:
-    "What a section of plain.py measures; ends the program where it fails."
-    env = {**os.environ, 'PRACTICALDL_EDITION': 'sample'}
-    command = [sys.executable, '-m', 'bench.plain', section]
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, encoding='utf-8')
-    if done.returncode:
-        why = done.stderr.strip().splitlines()[-1]
-        sys.exit(f'Nothing was written: the plain code of {section} failed.\n{why}')
-    return json.loads(done.stdout.strip().splitlines()[-1])
-
-def beside(section, plain, rows, seconds) -> dict:
-    "A section in the chapter and in plain code, as docs/results.json keeps it."
-    chapter, metric, more = SECTIONS[section]
-    value, today = next(r['value'] for r in rows if r['metric']==metric), datetime.date.today().isoformat()
-    return dict(section=section, chapter=chapter, metric=metric, more_is_better=more, value=value,
-                seconds=round(seconds, 1), plain_value=plain['value'], plain_seconds=plain['seconds'],
-                ratio=round(plain['seconds']/seconds, 2), machine=machine(), day=today)
-
 def run_all(names:list, times:int) -> dict:
     "Run chapters in turns; chapter to the rows of each run. Ends the program where one fails or two differ."
     runs, told = {name: [] for name in names}, []
@@ -100,10 +71,9 @@ def run_all(names:list, times:int) -> dict:
     return runs
 
 def main(words) -> int:
-    p = argparse.ArgumentParser('bench measure', description='Measure chapters, and plain code beside them.')
+    p = argparse.ArgumentParser('bench measure', description='Measure chapters.')
     p.add_argument('chapters', nargs='*', help='all of them where none is named')
     p.add_argument('--times', type=int, default=3, help='runs of each chapter (default: 3)')
-    p.add_argument('--keep-plain', action='store_true', help='leave the rows of the plain code as they are')
     args = p.parse_args(words)
     names, others = [p.stem for p in find_chapters(ROOT/'nbs', args.chapters)], None
     if args.chapters:
@@ -112,17 +82,8 @@ def main(words) -> int:
         if why:
             sys.exit(f"Nothing was measured: other rows could not be kept. {'; '.join(why)}. "
                      'Measure all chapters.')
-    theirs = {}
-    for section, about in SECTIONS.items():   # first, since a section that fails then costs the least time
-        if about[0] in names and not args.keep_plain:
-            theirs[section] = found = run_plain(section)
-            print(f"plain  {section:<20} {found['seconds']:7.1f} s  {found['value']:.4g}", flush=True)
-    runs, plain = run_all(names, args.times), []
-    for section, found in theirs.items():
-        name = SECTIONS[section][0]
-        ours = [seconds_of(OUT/f'{turn}'/name/f'{name}.ipynb', section) for turn in range(1, args.times+1)]
-        plain.append(beside(section, found, runs[name][0], statistics.median(ours)))
+    runs = run_all(names, args.times)
     for name in names:
         keep_outputs(OUT/'1'/name/f'{name}.ipynb', ROOT/'nbs'/f'{name}.ipynb')
-    print(measured.take(runs, plain, machine(), import_seconds(), others, args.keep_plain))
+    print(measured.take(runs, machine(), import_seconds(), others))
     return 0

@@ -4,7 +4,8 @@ import argparse
 
 from bench import ROOT, ran
 from bench.compare import unlike
-from bench.results import differences
+from bench.results import differences, take_check
+from practicaldl.cli import find_chapters
 
 QUICK = ['04_how_nets_learn', '05_mnist']
 OUT = ROOT/'build'/'repeat'   # for the executed notebooks
@@ -14,9 +15,9 @@ def main(words) -> int:
     p.add_argument('chapters', nargs='*', default=QUICK, help=f"default: {' '.join(QUICK)}")
     p.add_argument('--times', type=int, default=20, help='runs of each chapter (default: 20)')
     args = p.parse_args(words)
-    first, bad = {}, 0
+    names, first, bad = [p.stem for p in find_chapters(ROOT/'nbs', args.chapters)], {}, 0
     for turn in range(1, args.times+1):
-        for name in args.chapters:
+        for name in names:
             out = OUT/f'{turn}'/name
             rows, failure = ran(name, out)
             if failure:
@@ -28,5 +29,7 @@ def main(words) -> int:
             bad += bool(told)
             print(f'run {turn} of {args.times}  {name:<20} {verdict}', *told, sep='\n  ', flush=True)
     summary = f'{bad} failed or differed' if bad else 'all the same'
-    print(f"{args.times*len(args.chapters)} runs of {', '.join(args.chapters)}: {summary}.")
+    print(f"{args.times*len(names)} runs of {', '.join(names)}: {summary}.")
+    if not bad and args.times > 1:
+        take_check('repeat', names, f', {args.times} times')
     return 1 if bad else 0

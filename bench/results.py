@@ -69,10 +69,11 @@ class Measured:
     rows:list      # one for each recorded value
     runs:int       # of each chapter
     import_seconds:float       # of `import practicaldl`
-    plain:list                 # the sections that were measured beside plain fastai and transformers
+    plain:dict                 # section of bench/plain.py to machine, day, steps and what lies around them
     measured:dict              # chapter to the day of its runs, YYYY-MM-DD
     clone_minutes:dict = None  # from a clone to the table; None where it was not measured
     others:dict = field(default_factory=dict)   # 'newest' and 'oldest' to day, versions and chapters
+    checks:dict = field(default_factory=dict)   # 'offline' and 'repeat' to chapter to when it passed
 
     def of(self, chapter): return [r for r in self.rows if r['chapter']==chapter]
     def seconds(self): return sum(self.of(p.stem)[0]['seconds'] for p in chapters())
@@ -156,11 +157,9 @@ def faults_of(
 
 def take(
     runs:dict,    # chapter to a list of runs, each the rows of a results.json
-    plain:list,   # rows about the plain code beside it
     machine:str,  # in words
     import_seconds:float,   # of `import practicaldl`
-    others:dict|None=None,  # content of docs/results.json whose other chapters are kept, without `hindrances`
-    keep_plain:bool=False   # leave the plain code of docs/results.json as it was measured
+    others:dict|None=None  # content of docs/results.json whose other chapters are kept, without `hindrances`
 ) -> str:         # what was written, in a line
     "Write docs/results.json and all that is made from it. Where one run is wrong, nothing: SystemExit."
     old = {}
@@ -169,9 +168,6 @@ def take(
     if faults := faults_of(runs, old):
         sys.exit(f'Nothing was written. {faults}.')
     names, before = [c.stem for c in chapters()], kept()
-    stay = [o for o in others['plain'] if o['chapter'] not in runs] if others else []
-    if keep_plain:
-        stay = before.get('plain', [])
     days = {**(others or {}).get('measured', {}), **dict.fromkeys(runs, datetime.date.today().isoformat())}
     rows, main = [], others['machine'] if others else machine
     for name in names:
@@ -180,8 +176,8 @@ def take(
                'versions': others['versions'] if others else versions(),
                'import_seconds': round(import_seconds, 3) if machine==main else others['import_seconds'],
                'measured': {k: days[k] for k in names},
-               'rows': rows, 'plain': sorted([*stay, *plain], key=lambda o: o['chapter']),
-               'others': before.get('others', {})}
+               'rows': rows, 'plain': before.get('plain', {}),
+               'others': before.get('others', {}), 'checks': before.get('checks', {})}
     if before.get('machine')==main and before.get('clone_minutes'):
         content['clone_minutes'] = before['clone_minutes']
     keep(content)
@@ -206,6 +202,16 @@ def take_other(
     others, today = kept().get('others', {}), datetime.date.today().isoformat()
     days = {**others.get(which, {}).get('days', {}), **dict.fromkeys(names, today)}
     keep({**kept(), 'others': {**others, which: {'versions': versions, 'days': days}}})
+
+def take_check(
+    which:str,   # 'offline' or 'repeat'
+    names:list,  # of the chapters that passed
+    told=''      # behind the day
+):
+    "Write when chapters last passed a check."
+    checks, today = kept().get('checks', {}), datetime.date.today().isoformat()
+    passed = {**checks.get(which, {}), **dict.fromkeys(names, f'{today}{told}')}
+    keep({**kept(), 'checks': {**checks, which: passed}})
 
 # ------------------------------------------------------------------ tables and sentences
 
@@ -265,40 +271,41 @@ def results_table(results:Measured) -> str:
     return table(heads, rows)
 
 def dates_table(results:Measured) -> str:
-    "When each chapter last ran to its end: with the lock, with the newest and with the oldest versions."
+    "When each chapter last ran to its end: with the lock, with other versions, with no network, repeatedly."
     def of(which, name): return results.others.get(which, {}).get('days', {}).get(name, 'not yet')
-    return table(['chapter', 'with the lock', 'newest versions', 'oldest versions'],
-                 [[name, results.measured[name], of('newest', name), of('oldest', name)]
-                  for name in (p.stem for p in chapters())])
+    def passed(which, name): return results.checks.get(which, {}).get(name, '')
+    heads = ['chapter', 'with the lock', 'newest versions', 'oldest versions', 'no network', 'the same again']
+    return table(heads, [[name, results.measured[name], of('newest', name), of('oldest', name),
+                          passed('offline', name), passed('repeat', name)]
+                         for name in (p.stem for p in chapters())])
 
 def versions_table(results:Measured) -> str:
     columns = {'lock': results.versions, **{k: o['versions'] for k, o in results.others.items()}}
     return table(['', *columns], [[name, *(c.get(name, '') for c in columns.values())]
                                   for name in results.versions])
 
-def plain_table(plain:list) -> str:
-    "The sections of the course beside the same sections in plain fastai and transformers."
-    rows = []
-    for o in plain:
-        better = 'more' if o['more_is_better'] else 'less'
-        rows.append([o['chapter'], f"{inside_table(o['metric'])} ({better} is better)", number(o['value']),
-                     number(o['plain_value']), f"{o['seconds']:.0f}", f"{o['plain_seconds']:.0f}",
-                     f"{o['ratio']:.1f}"])
-    heads = ['chapter', 'measured', 'here', 'plain', 'seconds here', 'seconds plain', 'plain / here']
-    return table(heads, rows) if rows else 'Not measured yet.'
+def plain_table(section:dict) -> str:
+    "From the defaults of a library to a chapter: seconds, their share of those one row above, the value."
+    above, rows = None, []
+    for o in section['steps']:
+        rows.append([o['what'], f"{o['seconds']:.0f}", f"{o['seconds']/above:.2f}" if above else '',
+                     number(o['value'])])
+        above = o['seconds']
+    return table(['what is done', 'seconds', 'of those above', 'value'], rows)
 
-def plain_in_words(plain:list) -> str:
-    "When and where the two sides were measured, and how they compare."
-    if not plain:
-        return ''
-    places, better, ratios = {}, 0, sorted(o['ratio'] for o in plain)
-    for o in plain:
+def around_table(plain:dict) -> str:
+    "The last step of a section with something else around it."
+    rows = [[name, o['what'], f"{o['before']:.0f}", f"{o['seconds']:.0f}", f"{o['seconds']/o['before']:.2f}"]
+            for name, section in plain.items() for o in section['around']]
+    return table(['section', 'what is other', 'seconds without', 'seconds with', 'with / without'], rows)
+
+def plain_in_words(plain:dict) -> str:
+    "When and where it was measured."
+    places = {}
+    for o in plain.values():
         places.setdefault(o['machine'], set()).add(o['day'])
-        better += o['plain_value']!=o['value'] and (o['plain_value'] > o['value'])==o['more_is_better']
-    where = '; '.join(f'{", ".join(sorted(days))} on {machine}' for machine, days in places.items())
-    return (f'Measured {where}. The plain code takes {ratios[0]:.1f} to {ratios[-1]:.1f} times as many '
-            f'seconds (median {statistics.median(ratios):.1f}), and reaches a better value in {better} of '
-            f'{len(plain)}.')
+    return 'Measured '+'; '.join(f'on {", ".join(sorted(days))} on {machine}'
+                                 for machine, days in places.items())+'.'
 
 def data_table() -> str:
     "Each twin: its name, what it is, its licence, and what it stands in for."

@@ -28,7 +28,8 @@ myst_substitutions = {
     'cards': results.cards(found), 'data_table': results.data_table(), 'modules': results.module_table(),
     'measured': results.in_words(found), 'results_table': results.results_table(found),
     'dates_table': results.dates_table(found), 'versions_table': results.versions_table(found),
-    'plain_table': results.plain_table(found.plain), 'plain_in_words': results.plain_in_words(found.plain)}
+    'around_table': results.around_table(found.plain), 'plain_in_words': results.plain_in_words(found.plain),
+    **{f'plain_{name}': results.plain_table(o) for name, o in found.plain.items()}}
 suppress_warnings = ['codeautolink.match_name',   # a name within a text
                      'myst.header',          # an answer or an example may begin with a lower heading
                      'design.card_legacy']   # the sphinx-design of Python 3.10 knows only the old footers

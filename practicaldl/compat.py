@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['cure_torchvision', 'cure_fill_missing', 'cure_export', 'cure_distributed', 'cure_load_pretrained', 'cure_tokenizer',
            'keep_memory', 'cure_endings', 'cure_opening', 'cure_picture_tools', 'cure_no_batches', 'stop_counting',
-           'install_hook']
+           'wait_briefly', 'install_hook']
 
 # %% ../nbs/lib/compat.ipynb #45d9cea9
 import collections, copyreg, ctypes, functools, importlib.machinery, io, os, pickle, platform, sys, warnings
@@ -155,6 +155,12 @@ def stop_counting():
     if 'datasets.config' in sys.modules:
         sys.modules['datasets.config'].HF_UPDATE_DOWNLOAD_COUNTS = False
 
+# %% ../nbs/lib/compat.ipynb #6837af6e
+def wait_briefly():
+    "Let PyTorch's threads sleep soon when they wait, unless the environment says more; libgomp 14 needs it."
+    if 'OMP_WAIT_POLICY' not in os.environ:
+        os.environ.setdefault('GOMP_SPINCOUNT', '2000')   # read when torch is imported
+
 # %% ../nbs/lib/compat.ipynb #bfed64e9
 _CURES = {'torchvision.extension': cure_torchvision, 'fastai.tabular.core': cure_fill_missing,
           'fasttransform.transform': cure_export, 'fastai.distributed': cure_distributed,
@@ -177,6 +183,7 @@ class _CureFinder:
 def install_hook():
     "Stop the counting, cure what is imported already, and cure the rest as soon as it is imported."
     stop_counting()
+    wait_briefly()
     for name in _CURES.keys() & sys.modules.keys():
         _CURES.pop(name)()
     sys.meta_path.insert(0, _CureFinder())

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import nbformat
 import numpy as np
+import psutil
 import pytest
 from conftest import ROOT
 from PIL import Image
@@ -93,29 +94,63 @@ def test_refresh_keeps_outputs_of_what_runs_and_leaves_what_fails(tmp_path, caps
     cell = nbformat.read(good, as_version=4).cells[0]
     assert cell.outputs[0].text=='measured\n' and cell.execution_count is None and cell.metadata=={}
 
-@pytest.mark.parametrize('section', measure.SECTIONS)
-def test_a_section_has_plain_code_and_cells_that_do_the_same(section):
-    chapter, metric, _ = measure.SECTIONS[section]
+@pytest.mark.parametrize('section', plain.SECTIONS)
+def test_a_section_has_steps_and_cells_that_do_the_same(section):
+    chapter, metric, _ = plain.CHAPTERS[section]
     path = ROOT/'nbs'/f'{chapter}.ipynb'
     cells = '\n'.join(''.join(c['source']) for c in measure.cells_of(path, section))
-    assert section in plain.SECTIONS and f"record('{metric}'" in path.read_text(encoding='utf-8')
+    assert plain.STEPS[section][0]==(plain.DEFAULTS, {}) and f"record('{metric}'" in path.read_text('utf-8')
     assert re.search(r'\.(fit|fine_tune|train)', cells), f'{path.name}: its cells do not name the section'
 
 @pytest.mark.slow
 def test_plain_code_gets_to_its_training(usual_cache, monkeypatch):
     from fastai.vision.all import Learner
-    def fit(learn, *args):
+    def fit(learn, *args, **settings):
         learn.dls.one_batch()
         learn.recorder.values = [[0.5]*2]
     monkeypatch.setattr(Learner, 'fit_one_cycle', fit)
     monkeypatch.setattr(Learner, 'fine_tune', fit)
     monkeypatch.setenv('PRACTICALDL_EDITION', 'sample')
     for section in ('pets', 'salaries', 'films'):
-        assert plain.main(section)['value']==0.5
+        for _, settings in plain.STEPS[section]:
+            assert plain.one(section, settings)['value']==0.5
+
+def test_steps_add_up_and_what_lies_around_stands_beside_the_last(monkeypatch):
+    ran, kept = [], {}
+    def apart(section, settings, env={}, busy=False):
+        ran.append((dict(settings), env, busy))
+        return dict(value=0.8, seconds=8. if busy else 2.)
+    monkeypatch.setattr(plain, 'apart', apart)
+    monkeypatch.setattr(plain, 'in_the_chapter', lambda section: dict(value=0.9, seconds=3.))
+    before = {'machine': 'a laptop', 'plain': {'pets': {'steps': [], 'around': []}}}
+    monkeypatch.setattr(measured, 'kept', lambda: before)
+    monkeypatch.setattr(measured, 'keep', kept.update)
+    assert commands.main(['plain', 'phrases'])==0
+    assert [list(o) for o, *_ in ran[:3]]==[[], ['bs'], ['bs', 'rate']]
+    found = kept['plain']['phrases']
+    assert [o['what'] for o in found['steps']][::6]==[plain.DEFAULTS, plain.CHAPTER]
+    assert [o['seconds']/o['before'] for o in found['around']]==[1., 1., 4., 4.]
+    assert list(kept['plain'])==['pets', 'phrases'] and kept['machine']=='a laptop'
+    assert '| 4.00 |' in measured.around_table(kept['plain'])
+    with pytest.raises(SystemExit, match='There are pets'):
+        commands.main(['plain', 'dogs'])
+
+def test_a_step_runs_in_a_process_of_its_own_beside_another_or_not(monkeypatch):
+    "What fails ends the program, and the process that computed beside it is gone."
+    busy = []
+    def run(command, env, **kwargs):
+        busy.append([o.pid for o in psutil.Process().children() if 'while True' in ' '.join(o.cmdline())])
+        printed = 'what start says\n{"value": 0.5, "seconds": 1}\n'
+        return SimpleNamespace(returncode=int('FAIL' in env), stdout=printed, stderr='it broke')
+    monkeypatch.setattr(plain.subprocess, 'run', run)
+    assert plain.apart('films', {})=={'value': 0.5, 'seconds': 1}
+    with pytest.raises(SystemExit, match='it broke'):
+        plain.apart('films', {}, dict(FAIL='1'), busy=True)
+    assert [len(o) for o in busy]==[0, 1] and not psutil.pid_exists(busy[1][0])
 
 @pytest.fixture
 def played(tmp_path, monkeypatch):
-    "Chapters, plain code and docs are played: what was run, and what was given to `measured.take`."
+    "Chapters and docs are played: what was run, and what was given to `measured.take`."
     seen = SimpleNamespace(ran=[], taken=None)
     def ran(name, out):
         seen.ran.append(name)
@@ -127,44 +162,39 @@ def played(tmp_path, monkeypatch):
             cell['metadata'] = {'execution': times, 'practicaldl': {'section': 'phrases', 'result': True}}
         (out/f'{name}.ipynb').write_text(json.dumps(nb), encoding='utf-8')
         return [row(0.7, 7., 'Pearson r on held-back pairs', name)], ''
-    def run_plain(section):
-        seen.ran.append(section)
-        return dict(value=0.4, seconds=8.)
-    for name, value in dict(OUT=tmp_path/'out', ran=ran, run_plain=run_plain, machine=lambda: 'a laptop',
+    for name, value in dict(OUT=tmp_path/'out', ran=ran, machine=lambda: 'a laptop',
                             import_seconds=lambda: 0.02, keep_outputs=lambda *args: None).items():
         monkeypatch.setattr(measure, name, value)
     monkeypatch.setattr(measured, 'take', lambda *args: setattr(seen, 'taken', args))
     monkeypatch.setattr(measured, 'hindrances', lambda *args: [])
     return seen
 
-def test_chapters_are_measured_in_turns_and_plain_code_beside_them(played):
+def test_chapters_are_measured_in_turns(played):
     assert commands.main(['measure', '06', '05'])==0
-    assert played.ran==['phrases', *['05_mnist', '06_transformers']*3]
-    runs, (found,), machine, _, others, keep_plain = played.taken
+    assert played.ran==['05_mnist', '06_transformers']*3
+    runs, machine, _, others = played.taken
     assert [(name, len(o)) for name, o in runs.items()]==[('05_mnist', 3), ('06_transformers', 3)]
-    assert runs['05_mnist'][0][0]['first_seconds']==1.5
-    values = [found[o] for o in ('seconds', 'plain_seconds', 'ratio', 'value', 'plain_value')]
-    assert values==[4., 8., 2., 0.7, 0.4] and machine=='a laptop' and others['rows'] and not keep_plain
+    ran = measure.OUT/'1'/'06_transformers'/'06_transformers.ipynb'
+    assert runs['05_mnist'][0][0]['first_seconds']==1.5 and measure.seconds_of(ran, 'phrases')==4.
+    assert machine=='a laptop' and others['rows']
 
-def test_plain_code_can_stay_and_rows_of_other_versions_cannot(played, monkeypatch):
-    assert commands.main(['measure', '06', '--times', '1', '--keep-plain'])==0
-    assert played.ran==['06_transformers'] and played.taken[1]==[] and played.taken[-1] is True
+def test_rows_of_other_versions_cannot_be_kept(played, monkeypatch):
     monkeypatch.setattr(measured, 'hindrances', lambda content, times: [f'runs of each chapter: {times}'])
     with pytest.raises(SystemExit, match='runs of each chapter: 3'):
         commands.main(['measure', '06'])
-    assert played.ran==['06_transformers']
+    assert played.ran==[]
 
 def test_rows_of_another_machine_name_it(monkeypatch):
     "The others keep theirs, and the page says that seconds do not compare."
     written, others = {}, measured.kept()
     monkeypatch.setattr(measured, 'keep', written.update)
-    measured.take({'05_mnist': [[row()]]*3}, [], 'a laptop', 9., others, keep_plain=True)
+    measured.take({'05_mnist': [[row()]]*3}, 'a laptop', 9., others)
     named = {r['chapter']: r.get('machine') for r in written['rows']}
     assert named['05_mnist']=='a laptop' and named['06_transformers']!='a laptop'
     assert {o: written[o] for o in ('machine', 'import_seconds')}.items() <= others.items()
     said = measured.in_words(measured.Measured(**written))
     assert 'Chapter 05 was measured on another machine, a laptop' in said
-    measured.take({'05_mnist': [[row()]]*3}, [], others['machine'], 9., others, keep_plain=True)
+    measured.take({'05_mnist': [[row()]]*3}, others['machine'], 9., others)
     assert not any(r.get('machine') for r in written['rows'] if r['chapter']=='05_mnist')
 
 def test_a_run_that_differs_or_fails_is_told(tmp_path, monkeypatch, capsys):
@@ -184,6 +214,23 @@ def test_a_run_that_differs_or_fails_is_told(tmp_path, monkeypatch, capsys):
     assert re.findall(r'(?m)^run .*\b(same|DIFFERS|FAILED)', out)==['same', 'DIFFERS', 'DIFFERS', 'FAILED']
     for told in ('cell 1: +other', '0.97 in run 1, 0.5 in run 2', 'it broke', '4 runs of 05_mnist: 3 failed'):
         assert told in out
+
+def test_a_check_that_passed_keeps_its_day(tmp_path, monkeypatch):
+    "A chapter that was not in it keeps what it had, and nothing is kept of a single run."
+    written = {}
+    def ran(name, out):
+        out.mkdir(parents=True, exist_ok=True)
+        notebook(out/f'{name}.ipynb', 'text')
+        return [row()], ''
+    monkeypatch.setattr(repeat, 'ran', ran)
+    monkeypatch.setattr(repeat, 'OUT', tmp_path)
+    monkeypatch.setattr(measured, 'keep', written.update)
+    assert commands.main(['repeat', '05', '--times', '1'])==0 and not written
+    assert commands.main(['repeat', '05', '--times', '2'])==0
+    told = written['checks']['repeat']['05_mnist']
+    assert told.endswith(', 2 times') and f'| {told} |' in measured.dates_table(measured.Measured(**written))
+    measured.take({'05_mnist': [[row()]]*3}, 'a laptop', 9., {**measured.kept(), 'checks': {}})
+    assert written['checks']==measured.kept().get('checks', {})
 
 @pytest.fixture
 def namespace():
