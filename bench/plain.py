@@ -139,8 +139,8 @@ STEPS = {
     'salaries': [(DEFAULTS, {}), ('batches of 512 instead of 64', dict(bs=512)),
                  ('ten times the learning rate', dict(rate=1e-2))],
     'films': [(DEFAULTS, {}), ('batches of 512 instead of 64', dict(bs=512)),
-              ('five times the learning rate, and weight decay', dict(rate=5e-3, wd=0.1))],
-    'reviews': [(DEFAULTS, {}), ('both epochs train all layers, with larger steps and less dropout',
+              ('larger learning rate and weight decay', dict(rate=5e-3, wd=0.1))],
+    'reviews': [(DEFAULTS, {}), ('both epochs train all layers, with a larger learning rate and less dropout',
                                  dict(thorough=True))],
     'phrases': [(DEFAULTS, {}), ('batches of 32 instead of 8', dict(bs=32)),
                 ('four times the learning rate', dict(rate=2e-4)),
@@ -154,9 +154,10 @@ AROUND = {
     'pets': [('one thread instead of two', dict(OMP_NUM_THREADS='1'), False),
              ('freed memory goes back to the system', dict(GIVE_BACK='1'), False)],
     'phrases': [('one thread instead of two', dict(OMP_NUM_THREADS='1'), False),
-                ('threads that wait keep their core longer, as is the default', LONG, False),
+                ('waiting threads spin longer, as is the default', LONG, False),
                 ('a process that computes beside it', {}, True),
-                ('such a process, and threads that wait longer', LONG, True)],
+                ('such a process, and one thread', dict(OMP_NUM_THREADS='1'), True),
+                ('such a process, and spinning longer', LONG, True)],
 }
 
 def one(section:str, settings:dict) -> dict:

@@ -259,16 +259,21 @@ def in_words(results:Measured) -> str:
             f'{results.seconds()/60:.0f} minutes; '
             f'`import practicaldl` takes {results.import_seconds:.2g} s.{clone}')
 
-def results_table(results:Measured) -> str:
-    "Every recorded value."
+def price_table(results:Measured) -> str:
+    "What a chapter costs: time, the wait until there is a result, memory."
     rows = []
-    for r in results.rows:
+    for r in (results.of(p.stem)[0] for p in chapters()):
         low, high = (f'{o:.0f}' for o in r['seconds_range'])
         seconds = f"{r['seconds']:.0f}" + ('' if low==high else f' ({low}–{high})')
-        rows.append([r['chapter'], inside_table(r['metric']), number(r['value']), bar(r['bar']), seconds,
-                     f"{r['first_seconds']:.0f}" if 'first_seconds' in r else '', f"{r['peak_mb']:,}"])
-    heads = ['chapter', 'measured', 'value', 'bar', 'seconds', 'to the first result', 'peak MB']
-    return table(heads, rows)
+        rows.append([r['chapter'], seconds, f"{r['first_seconds']:.0f}" if 'first_seconds' in r else '',
+                     f"{r['peak_mb']:,}"])
+    return table(['chapter', 'seconds', 'to the first result', 'peak MB'], rows)
+
+def results_table(results:Measured) -> str:
+    "Every recorded value."
+    return table(['chapter', 'measured', 'value', 'bar'],
+                 [[r['chapter'], inside_table(r['metric']), number(r['value']), bar(r['bar'])]
+                  for r in results.rows])
 
 def dates_table(results:Measured) -> str:
     "When each chapter last ran to its end: with the lock, with other versions, with no network, repeatedly."
@@ -288,16 +293,17 @@ def plain_table(section:dict) -> str:
     "From the defaults of a library to a chapter: seconds, their share of those one row above, the value."
     above, rows = None, []
     for o in section['steps']:
-        rows.append([o['what'], f"{o['seconds']:.0f}", f"{o['seconds']/above:.2f}" if above else '',
-                     number(o['value'])])
+        share = f"{o['seconds']/above:.2f}" if above else ''
+        rows.append([o['what'], f"{o['seconds']:.1f}", share, number(o['value'])])
         above = o['seconds']
-    return table(['what is done', 'seconds', 'of those above', 'value'], rows)
+    return table(['what is done', 'seconds', 'share of the row above', 'value'], rows)
 
 def around_table(plain:dict) -> str:
     "The last step of a section with something else around it."
-    rows = [[name, o['what'], f"{o['before']:.0f}", f"{o['seconds']:.0f}", f"{o['seconds']/o['before']:.2f}"]
+    rows = [[name, o['what'], f"{o['before']:.1f}", f"{o['seconds']:.1f}", f"{o['seconds']/o['before']:.2f}"]
             for name, section in plain.items() for o in section['around']]
-    return table(['section', 'what is other', 'seconds without', 'seconds with', 'with / without'], rows)
+    heads = ['section', 'what was changed', 'seconds as it was', 'seconds then', 'then / as it was']
+    return table(heads, rows)
 
 def plain_in_words(plain:dict) -> str:
     "When and where it was measured."

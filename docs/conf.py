@@ -26,7 +26,8 @@ myst_heading_anchors = 4
 found = results.measured()
 myst_substitutions = {
     'cards': results.cards(found), 'data_table': results.data_table(), 'modules': results.module_table(),
-    'measured': results.in_words(found), 'results_table': results.results_table(found),
+    'measured': results.in_words(found), 'price_table': results.price_table(found),
+    'results_table': results.results_table(found),
     'dates_table': results.dates_table(found), 'versions_table': results.versions_table(found),
     'around_table': results.around_table(found.plain), 'plain_in_words': results.plain_in_words(found.plain),
     **{f'plain_{name}': results.plain_table(o) for name, o in found.plain.items()}}

@@ -266,7 +266,7 @@ def test_runs_that_are_not_whole_are_not_kept(monkeypatch):
     for words, runs in (('Missing chapters: 01_bird', others), ('in run 2', with_bird(value=0.5)),
                         ('missed bars: 01_bird', with_bird(passed=False))):
         with pytest.raises(SystemExit, match=f'Nothing was written.*{words}'):
-            results.take(runs, [], 'a laptop', 0.01)
+            results.take(runs, 'a laptop', 0.01)
 
 # ------------------------------------------------------------------ in a browser
 
