@@ -250,9 +250,15 @@ def in_words(results:Measured) -> str:
         install, run = results.clone_minutes['installation'], results.clone_minutes['run']
         clone = (f' On the same machine, `make run` in a fresh clone took {install+run:.0f} minutes: '
                  f'{install:.1f} for the installation, {run:.1f} for the data and all chapters.')
-    elsewhere = {r['chapter'][:2]: r['machine'] for r in results.rows if 'machine' in r}
-    places = ''.join(f' Chapter {name} was measured on another machine, {where}: its seconds and memory do '
-                     'not compare with those of the others.' for name, where in sorted(elsewhere.items()))
+    elsewhere = {}
+    for r in results.rows:
+        if 'machine' in r and r['chapter'][:2] not in elsewhere.setdefault(r['machine'], []):
+            elsewhere[r['machine']].append(r['chapter'][:2])
+    places = ''
+    for where, names in elsewhere.items():
+        which = f"Chapter {names[0]} was" if len(names)==1 else f"Chapters {', '.join(names)} were"
+        places += (f' {which} measured on another machine, {where}: seconds and memory do not compare with '
+                   'those of the others.')
     return (f'Measured {when}, each chapter {results.runs} times in fresh processes, sample edition, on '
             f'{results.machine}.{places} All runs gave the same values. Seconds are the median, with the '
             'range behind it, and memory is the largest peak. All chapters together take '

@@ -175,7 +175,12 @@ def data(args) -> list[str]:
 
 # %% ../nbs/lib/cli.ipynb #aab78ad1
 def doctor(args) -> list[str]:
-    "Print versions, device, cache and what is in it; a library that is missing or of no use has failed."
+    "Print versions, device, cache; a library that is of no use has failed. Or look folders of pictures over."
+    if args.names:
+        from practicaldl.doctor import check_images
+        for folder in args.names:
+            check_images(folder)
+        return []
     print(f'practicaldl {__version__}, Python {platform.python_version()}, {platform.platform()}')
     failed = []
     for name in ('torch', 'torchvision', 'fastai', 'timm', 'transformers', 'datasets'):
@@ -251,7 +256,8 @@ def main(
     p.add_argument('--version', action='version', version=__version__)
     p.add_argument('command', choices=commands, help='run chapters, get data, look around, open a page, see '
                                                            'which exercises are done')
-    p.add_argument('names', nargs='*', help='chapters to run, or data to fetch; all where none is named')
+    p.add_argument('names', nargs='*', help='chapters to run, data to fetch (all where none is named), '
+                                            'or folders of pictures for the doctor')
     p.add_argument('--from', dest='folder', metavar='FOLDER', help='run: where the notebooks are')
     p.add_argument('--out', default='results', help='run: folder for what is written (default: results)')
     p.add_argument('-v', '--verbose', action='store_true', help='run: a line for each cell, and every value')

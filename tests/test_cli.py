@@ -6,6 +6,7 @@ from unittest.mock import Mock
 import nbformat
 import pytest
 import tqdm
+from PIL import Image
 
 from practicaldl import __version__, cli
 from practicaldl.cache import twin_folder
@@ -146,6 +147,19 @@ def test_doctor_says_what_is_here(tiny, cache, capsys):
     out = capsys.readouterr().out
     assert out.startswith(f'practicaldl {__version__}') and out.endswith('offline: TINY\n')
     assert all(o in out for o in ('torch ', 'fastai', 'transformers', 'GPU', f'Cache: {cache}'))
+
+def test_doctor_looks_pictures_over(tmp_path, capsys):
+    "A folder that has none ends in a line."
+    folder = tmp_path/'mine'
+    folder.mkdir()
+    status, told = said_by(capsys, 'doctor', str(folder))
+    assert status==1 and len(told)==1
+    for name in ('bird', 'plane'):
+        (folder/name).mkdir()
+        Image.new('RGB', (40, 40), 'red' if name=='bird' else 'blue').save(folder/name/'1.png')
+    (folder/'bird'/'2.jpg').write_text('403 Forbidden')
+    assert cli.main(['doctor', str(folder)])==0
+    assert '3 pictures, 1 broken' in capsys.readouterr().out
 
 def test_doctor_names_what_is_missing(capsys, monkeypatch):
     monkeypatch.setattr(cli.importlib, 'import_module', Mock(side_effect=ModuleNotFoundError('not here')))
