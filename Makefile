@@ -4,7 +4,8 @@ BIN := .venv/bin
 CHAPTERS ?=
 READY := .venv/.ready
 # Two files of tests at a time, each with one thread; in order, so that the longest (exercises) begins early.
-TESTS := PRACTICALDL_EDITION=sample OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+TESTS := PRACTICALDL_EDITION=sample OMP_NUM_THREADS=1 $(BIN)/python -m pytest \
+         -n 2 --dist loadfile --no-loadscope-reorder
 # Libraries are compiled when they are first imported, and that is kept: empty means so, whatever it was.
 # pip would compile all 21,000 files at once, of which the course uses a quarter.
 export PYTHONDONTWRITEBYTECODE :=

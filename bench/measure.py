@@ -18,25 +18,12 @@ from practicaldl.cli import find_chapters
 
 OUT = ROOT/'build'/'bench'   # for the executed notebooks
 
-def cells_of(notebook:Path, section:str) -> list:
-    "The cells of a notebook that carry the name of a section."
-    cells = json.loads(notebook.read_text(encoding='utf-8'))['cells']
-    return [c for c in cells if c['metadata'].get('practicaldl', {}).get('section')==section]
-
 def times_of(
     cell:dict   # of a notebook executed by `practicaldl run`
 ) -> tuple:     # when it began and when it ended, as nbclient keeps it there
     kept = cell['metadata']['execution']
     return tuple(datetime.datetime.fromisoformat(kept[k].replace('Z', '+00:00'))
                  for k in ('iopub.execute_input', 'shell.execute_reply'))
-
-def seconds_of(
-    notebook:Path,  # executed by `practicaldl run`
-    section:str     # of `SECTIONS` in bench/plain.py
-) -> float:
-    "How long the cells of a section took."
-    spans = [times_of(cell) for cell in cells_of(notebook, section)]
-    return sum((ended-began).total_seconds() for began, ended in spans)
 
 def wait_of(
     notebook:Path   # executed by `practicaldl run`; {"practicaldl": {"result": true}} marks the first result

@@ -20,7 +20,7 @@ from fastai.data.external import URLs, untar_data
 
 from bench import ROOT, machine, ran
 from bench import results as measured
-from bench.measure import seconds_of
+from bench.measure import times_of
 from practicaldl.course import dataset, start
 
 OUT = ROOT/'build'/'plain'   # for the executed notebooks
@@ -121,13 +121,13 @@ SECTIONS = {
     'phrases': (phrases, 'transformers', ['US_PATENTS', 'sentence-transformers/all-MiniLM-L6-v2']),
 }
 # Section: the chapter whose cells do the same (their metadata say so: {"practicaldl": {"section": "pets"}}),
-# the metric that it records, and whether more of it is better.
+# and the metric that it records.
 CHAPTERS = {
-    'pets':     ('02_intro', 'cats and dogs: error rate', False),
-    'salaries': ('02_intro', 'table: accuracy', True),
-    'films':    ('02_intro', 'films: mean squared error', False),
-    'reviews':  ('02_intro', 'reviews: accuracy', True),
-    'phrases':  ('06_transformers', 'Pearson r on held-back pairs', True),
+    'pets':     ('02_intro', 'cats and dogs: error rate'),
+    'salaries': ('02_intro', 'table: accuracy'),
+    'films':    ('02_intro', 'films: mean squared error'),
+    'reviews':  ('02_intro', 'reviews: accuracy'),
+    'phrases':  ('06_transformers', 'Pearson r on held-back pairs'),
 }
 DEFAULTS, CHAPTER = 'the defaults of the library', 'the chapter itself'
 # From the defaults to the chapter: what changes, and the settings that it adds to those above it.
@@ -197,6 +197,19 @@ def told(row:dict) -> dict:
     print(f"{row['section']:<10} {row['seconds']:7.1f} s  {row['value']:.4g}  {row['what']}", flush=True)
     return row
 
+def cells_of(notebook:Path, section:str) -> list:
+    "The cells of a notebook that carry the name of a section."
+    cells = json.loads(notebook.read_text(encoding='utf-8'))['cells']
+    return [c for c in cells if c['metadata'].get('practicaldl', {}).get('section')==section]
+
+def seconds_of(
+    notebook:Path,  # executed by `practicaldl run`
+    section:str     # of `SECTIONS`
+) -> float:
+    "How long the cells of a section took."
+    spans = [times_of(cell) for cell in cells_of(notebook, section)]
+    return sum((ended-began).total_seconds() for began, ended in spans)
+
 @functools.cache
 def chapter_run(name:str) -> list:
     "Run a chapter once; its rows. Ends the program where it fails."
@@ -207,7 +220,7 @@ def chapter_run(name:str) -> list:
 
 def in_the_chapter(section:str) -> dict:
     "A section in its chapter."
-    name, metric, _ = CHAPTERS[section]
+    name, metric = CHAPTERS[section]
     value = next(r['value'] for r in chapter_run(name) if r['metric']==metric)
     return dict(value=value, seconds=round(seconds_of(OUT/name/f'{name}.ipynb', section), 1))
 

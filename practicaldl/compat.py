@@ -157,7 +157,7 @@ def stop_counting():
 
 # %% ../nbs/lib/compat.ipynb #6837af6e
 def wait_briefly():
-    "Let PyTorch's threads sleep soon when they wait, unless the environment says more; libgomp 14 needs it."
+    "Let PyTorch's threads sleep soon when they wait, unless the environment says how; PyTorch 2.13 needs it."
     if 'OMP_WAIT_POLICY' not in os.environ:
         os.environ.setdefault('GOMP_SPINCOUNT', '2000')   # read when torch is imported
 

@@ -96,9 +96,9 @@ def test_refresh_keeps_outputs_of_what_runs_and_leaves_what_fails(tmp_path, caps
 
 @pytest.mark.parametrize('section', plain.SECTIONS)
 def test_a_section_has_steps_and_cells_that_do_the_same(section):
-    chapter, metric, _ = plain.CHAPTERS[section]
+    chapter, metric = plain.CHAPTERS[section]
     path = ROOT/'nbs'/f'{chapter}.ipynb'
-    cells = '\n'.join(''.join(c['source']) for c in measure.cells_of(path, section))
+    cells = '\n'.join(''.join(c['source']) for c in plain.cells_of(path, section))
     assert plain.STEPS[section][0]==(plain.DEFAULTS, {}) and f"record('{metric}'" in path.read_text('utf-8')
     assert re.search(r'\.(fit|fine_tune|train)', cells), f'{path.name}: its cells do not name the section'
 
@@ -175,7 +175,7 @@ def test_chapters_are_measured_in_turns(played):
     runs, machine, _, others = played.taken
     assert [(name, len(o)) for name, o in runs.items()]==[('05_mnist', 3), ('06_transformers', 3)]
     ran = measure.OUT/'1'/'06_transformers'/'06_transformers.ipynb'
-    assert runs['05_mnist'][0][0]['first_seconds']==1.5 and measure.seconds_of(ran, 'phrases')==4.
+    assert runs['05_mnist'][0][0]['first_seconds']==1.5 and plain.seconds_of(ran, 'phrases')==4.
     assert machine=='a laptop' and others['rows']
 
 def test_rows_of_other_versions_cannot_be_kept(played, monkeypatch):
