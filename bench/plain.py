@@ -149,7 +149,7 @@ STEPS = {
                 ('a fifth of the rows set aside', dict(aside=True))],
 }
 LONG = dict(GOMP_SPINCOUNT='300000')   # what libgomp does where nothing is set
-# Around the last step of a section: what is other there, and whether a process computes beside it.
+# Around a step of a section: what is other there, and whether a process computes beside it.
 AROUND = {
     'pets': [('one thread instead of two', dict(OMP_NUM_THREADS='1'), False),
              ('freed memory goes back to the system', dict(GIVE_BACK='1'), False)],
@@ -233,8 +233,9 @@ def steps_of(section:str) -> list:
     return [*rows, told(dict(section=section, what=CHAPTER, **in_the_chapter(section)))]
 
 def around(section:str) -> list:
-    "The last step of a section once more with something else around it, and beside each the step as it was."
-    settings, rows = dict(o for _, added in STEPS[section] for o in added.items()), []
+    "A step of a section once more with something else around it, and beside each the step as it was."
+    steps = STEPS[section][:4] if section=='phrases' else STEPS[section]   # the page names the row
+    settings, rows = dict(o for _, added in steps for o in added.items()), []
     for what, env, busy in AROUND.get(section, []):
         before = apart(section, settings)
         found = told(dict(section=section, what=what, **apart(section, settings, env, busy)))
