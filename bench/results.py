@@ -296,7 +296,7 @@ def versions_table(results:Measured) -> str:
                                   for name in results.versions])
 
 def plain_table(section:dict) -> str:
-    "From the defaults of a library to a chapter: seconds, their share of those one row above, the value."
+    "From a usual start to a chapter: seconds, their share of those one row above, the value."
     above, rows = None, []
     for o in section['steps']:
         share = f"{o['seconds']/above:.2f}" if above else ''
@@ -305,10 +305,10 @@ def plain_table(section:dict) -> str:
     return table(['what is done', 'seconds', 'share of the row above', 'value'], rows)
 
 def around_table(plain:dict) -> str:
-    "The last step of a section with something else around it."
+    "A step of a section with something else around it."
     rows = [[name, o['what'], f"{o['before']:.1f}", f"{o['seconds']:.1f}", f"{o['seconds']/o['before']:.2f}"]
             for name, section in plain.items() for o in section['around']]
-    heads = ['section', 'what was changed', 'seconds as it was', 'seconds then', 'then / as it was']
+    heads = ['section', 'what was changed', 'seconds, unchanged', 'seconds, changed', 'changed / unchanged']
     return table(heads, rows)
 
 def plain_in_words(plain:dict) -> str:
