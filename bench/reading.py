@@ -8,8 +8,9 @@ on the vectors of a frozen sentence encoder, the MiniLM of chapter 06.
 
 The settings are those of the chapter, which were chosen on its training reviews; how long to train is chosen
 here, for each network and number of labels, on 400 other training reviews. The test is drawn anew: reviews of
-other clothes than those that the chapter holds back. No setting was chosen by it, though a first version of
-the table, with the same few epochs for all, had been measured on it. The rivals are not tuned. (Among the
+other clothes than those that the chapter holds back. Its reviews were among
+those by which the chapter's settings were chosen, and a first version of the table, with the same few epochs
+for all, had been measured on it. The rivals are not tuned. (Among the
 unlabelled reviews that the language model reads are some about clothes of the test, never the test's own.)
 """
 import argparse, json, random, tempfile, time

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from . import course
-from .cache import cache_dir
 from .figures import is_live
 
 _known = {}        # number of an exercise to its checker and hints, for the chapter that runs
@@ -85,8 +84,9 @@ def hint(
 
 # %% ../nbs/lib/exercises.ipynb #603d5f25
 def progress_file() -> Path:
-    "Where progress is kept."
-    return cache_dir()/'progress.json'
+    "Where progress is kept: with this account, since a whole room may share the cache."
+    from platformdirs import user_data_path
+    return user_data_path('practicaldl', appauthor=False)/'progress.json'
 
 def read_progress() -> dict:  # chapter to number of an exercise, as text, to 'right' or 'not yet'
     "What is kept; empty where there is nothing, or nothing that can be read."

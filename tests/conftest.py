@@ -4,7 +4,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from practicaldl import cache as cache_module, registry
+from practicaldl import cache as cache_module, exercises, registry
 from practicaldl.edition import choose_edition
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -33,6 +33,7 @@ def clean(monkeypatch, tmp_path):
     for name in ('no_proxy', 'NO_PROXY'):
         monkeypatch.setenv(name, '127.0.0.1,localhost')
     monkeypatch.setenv('PRACTICALDL_CACHE', str(tmp_path/'cache'))
+    monkeypatch.setattr(exercises, 'progress_file', lambda: tmp_path/'progress'/'progress.json')
     choose_edition(None)
     yield
     choose_edition(None)

@@ -48,27 +48,28 @@ def test_hints_come_one_by_one_and_end(half, capsys):
     assert [o[:11] for o in said[:3]]==['Hint 1 of 2', 'Hint 2 of 2', 'Hint 2 of 2']
     assert 'last one' in said[1] and 'no hint for exercise 5' in said[3]
 
-def test_progress_is_kept_and_shown(half, cache, capsys):
+def test_progress_is_kept_and_shown(half, tmp_path, capsys):
+    folder = tmp_path/'progress'
     check(1, ...)
     assert read_progress()=={}
     for answer, kept in ((3, 'not yet'), (0.5, 'right'), (3, 'right')):
         check(1, answer)
         assert read_progress()=={'01_bird': {'1': kept}}
-    assert [p.name for p in cache.iterdir()]==['progress.json']
+    assert [p.name for p in folder.iterdir()]==['progress.json']
     capsys.readouterr()
     assert cli.main(['progress', '--from', str(ROOT/'nbs')])==0
     assert '1 right' in capsys.readouterr().out
     for spoilt in ('{"01_bird":', '[]'):
-        (cache/'progress.json').write_text(spoilt)
+        (folder/'progress.json').write_text(spoilt)
         assert read_progress()=={}
 
-def test_a_batch_run_keeps_nothing(half, cache, monkeypatch):
+def test_a_batch_run_keeps_nothing(half, monkeypatch):
     monkeypatch.setattr(exercises, 'is_live', lambda: False)
     check(1, 0.5)
-    assert not cache.exists()
+    assert not exercises.progress_file().exists()
 
 def test_a_folder_that_cannot_be_written_is_told_once(half, monkeypatch, read_only, capsys):
-    monkeypatch.setenv('PRACTICALDL_CACHE', str(read_only))
+    monkeypatch.setattr(exercises, 'progress_file', lambda: read_only/'progress.json')
     check(1, 0.5)
     check(1, 0.5)
     assert capsys.readouterr().out.count('Progress is not kept')==1
