@@ -1,9 +1,11 @@
 "Exercises that answer back: what is said, what is kept, and each checker of each chapter."
 import copy
+import os
 
 import pytest
 from conftest import ROOT
 
+from bench.offline import attempts_in, watched
 from bench.results import chapters, read
 from practicaldl import cli, course, exercises
 from practicaldl.exercises import check, exercise, exercises_in, hint, read_progress, verdict
@@ -94,10 +96,15 @@ def test_each_exercise_is_complete():
 @pytest.mark.slow
 @pytest.mark.parametrize('name', WITH_EXERCISES)
 def test_checkers_tell_right_from_wrong(name, usual_cache, tmp_path, monkeypatch):
-    "After the chapter, in its kernel: starter, solution and typical mistakes of each exercise."
+    """The chapter runs, with all that it tells, and leaves the machine alone. After it, in its kernel: starter,
+    solution and typical mistakes of each exercise."""
     import nbclient
     import nbformat
-    monkeypatch.setenv('PRACTICALDL_EDITION', 'sample')
+    log = tmp_path/'network.log'
+    for key in [o for o in os.environ if o.lower() in ('http_proxy', 'https_proxy', 'all_proxy')]:
+        monkeypatch.delenv(key)
+    for key, value in watched(log).items():
+        monkeypatch.setenv(key, value)
     nb = nbformat.from_dict(copy.deepcopy(WITH_EXERCISES[name]))
     wanted = []
     for number, one in exercises_in(WITH_EXERCISES[name]).items():
@@ -113,6 +120,7 @@ def test_checkers_tell_right_from_wrong(name, usual_cache, tmp_path, monkeypatch
         cell.id = f'c{i}'
     nbclient.NotebookClient(nb, timeout=None, kernel_name='python3',
                             resources={'metadata': {'path': str(tmp_path)}}).execute()
+    assert not attempts_in(log)
     for (number, code, told), cell in zip(wanted, nb.cells[-len(wanted):]):
         said = ''.join(o.get('text', '') for o in cell.outputs)
         said = said[said.index(f'Exercise {number}: '):]
