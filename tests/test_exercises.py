@@ -96,8 +96,8 @@ def test_each_exercise_is_complete():
 @pytest.mark.slow
 @pytest.mark.parametrize('name', WITH_EXERCISES)
 def test_checkers_tell_right_from_wrong(name, usual_cache, tmp_path, monkeypatch):
-    """The chapter runs, with all that it tells, and leaves the machine alone. After it, in its kernel: starter,
-    solution and typical mistakes of each exercise."""
+    """The chapter runs, with all that it tells, and leaves the machine alone. After it, in its kernel:
+    starter, solution and typical mistakes of each exercise."""
     import nbclient
     import nbformat
     log = tmp_path/'network.log'
