@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from . import course
+from .cache import cache_dir
 from .figures import is_live
 
 _known = {}        # number of an exercise to its checker and hints, for the chapter that runs
@@ -86,7 +87,8 @@ def hint(
 def progress_file() -> Path:
     "Where progress is kept: with this account, since a whole room may share the cache."
     from platformdirs import user_data_path
-    return user_data_path('practicaldl', appauthor=False)/'progress.json'
+    place = user_data_path('practicaldl', appauthor=False)
+    return (place if place.is_absolute() else cache_dir())/'progress.json'   # some accounts have no home
 
 def read_progress() -> dict:  # chapter to number of an exercise, as text, to 'right' or 'not yet'
     "What is kept; empty where there is nothing, or nothing that can be read."
