@@ -11,6 +11,19 @@ ROOT = Path(__file__).resolve().parent.parent
 CLOSED = 'http://127.0.0.1:9/simple'        # a port where nothing listens
 USUAL_CACHE = cache_module.cache_dir()     # as it stands before any test changes the environment
 
+# ------------------------------------------------------------------ which tests run side by side
+
+@pytest.hookimpl(tryfirst=True)   # before pytest-xdist looks at the groups
+def pytest_collection_modifyitems(items):
+    """What stands in one file runs in one process, so that what it shares is made once. The runs of whole
+    chapters share nothing: each is a group of its own, and they come first, since they take longest."""
+    chapters_first = {True: [], False: []}
+    for item in items:
+        runs_a_chapter = item.originalname=='test_checkers_tell_right_from_wrong'
+        item.add_marker(pytest.mark.xdist_group(item.name if runs_a_chapter else item.path.stem))
+        chapters_first[runs_a_chapter].append(item)
+    items[:] = chapters_first[True] + chapters_first[False]
+
 # ------------------------------------------------------------------ a fresh start for each test
 
 @pytest.fixture(scope='session', autouse=True)
