@@ -3,9 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 CHAPTERS ?=
 READY := .venv/.ready
-# Two tests at a time, each with one thread, in the groups and the order that tests/conftest.py gives them.
+# Two files of tests at a time, each with one thread; tests/conftest.py deals the chapters out one by one.
 TESTS := PRACTICALDL_EDITION=sample OMP_NUM_THREADS=1 $(BIN)/python -m pytest \
-         -n 2 --dist loadgroup --no-loadscope-reorder
+         -n 2 --dist loadfile --no-loadscope-reorder
 # Libraries are compiled when they are first imported, and that is kept: empty means so, whatever it was.
 # pip would compile all 21,000 files at once, of which the course uses a quarter.
 export PYTHONDONTWRITEBYTECODE :=

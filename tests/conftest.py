@@ -13,16 +13,22 @@ USUAL_CACHE = cache_module.cache_dir()     # as it stands before any test change
 
 # ------------------------------------------------------------------ which tests run side by side
 
-@pytest.hookimpl(tryfirst=True)   # before pytest-xdist looks at the groups
+def runs_a_chapter(nodeid):
+    return '::test_checkers_tell_right_from_wrong[' in nodeid
+
 def pytest_collection_modifyitems(items):
+    "The runs of whole chapters take longest, so they begin first."
+    items.sort(key=lambda item: not runs_a_chapter(item.nodeid))
+
+@pytest.hookimpl(optionalhook=True)   # there is no such hook without pytest-xdist
+def pytest_xdist_make_scheduler(config, log):
     """What stands in one file runs in one process, so that what it shares is made once. The runs of whole
-    chapters share nothing: each is a group of its own, and they come first, since they take longest."""
-    chapters_first = {True: [], False: []}
-    for item in items:
-        runs_a_chapter = item.originalname=='test_checkers_tell_right_from_wrong'
-        item.add_marker(pytest.mark.xdist_group(item.name if runs_a_chapter else item.path.stem))
-        chapters_first[runs_a_chapter].append(item)
-    items[:] = chapters_first[True] + chapters_first[False]
+    chapters share nothing, and any process may take one of them."""
+    from xdist.scheduler import LoadFileScheduling
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            return nodeid if runs_a_chapter(nodeid) else super()._split_scope(nodeid)
+    return Scheduling(config, log) if config.getvalue('dist')=='loadfile' else None
 
 # ------------------------------------------------------------------ a fresh start for each test
 

@@ -94,6 +94,7 @@ def test_each_exercise_is_complete():
             assert '...' in one['starter'] and one['solution'] and len(one['mistakes']) >= 2, (name, number)
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)   # against one that hangs; a slow machine may take its time
 @pytest.mark.parametrize('name', WITH_EXERCISES)
 def test_checkers_tell_right_from_wrong(name, usual_cache, tmp_path, monkeypatch):
     """The chapter runs, with all that it tells, and leaves the machine alone. After it, in its kernel:
