@@ -42,7 +42,8 @@ def bird_model(
 def shifted(
     picture,      # a PIL picture in RGB
     kind:str,     # 'blur', 'noise', 'rotation' or 'darkness'
-    amount:float  # 0 leaves it as it is, 1 is the most
+    amount:float, # 0 leaves it as it is, 1 is the most
+    seed:int=0    # of the noise
 ):                # a PIL picture of the same size
     "A picture as it may come in after the launch: blurred, noisy, turned or dark."
     import numpy as np
@@ -50,7 +51,7 @@ def shifted(
     if kind=='blur':
         return picture.filter(ImageFilter.GaussianBlur(amount*max(picture.size)/10))
     if kind=='noise':
-        noise = np.random.default_rng(0).normal(0, 80*amount, (picture.height, picture.width, 3))
+        noise = np.random.default_rng(seed).normal(0, 80*amount, (picture.height, picture.width, 3))
         return Image.fromarray((np.asarray(picture)+noise).clip(0, 255).astype(np.uint8))
     if kind=='rotation':
         return picture.rotate(180*amount, resample=Image.Resampling.BILINEAR)
